@@ -1,0 +1,107 @@
+package rag
+
+import (
+	"context"
+	"iter"
+)
+
+// Purpose tells an embedder what a text is, since some models want different prefixes for the two.
+type Purpose int
+
+// The two purposes of an embedding.
+const (
+	ForPassage Purpose = iota
+	ForQuestion
+)
+
+// Embedder turns texts into unit vectors, one a text, in order.
+type Embedder interface {
+	Embed(ctx context.Context, purpose Purpose, texts []string) ([][]float32, error)
+}
+
+// Embedders finds the embedder that a knowledge base was built with; a zero id means it has no vectors.
+type Embedders interface {
+	EmbedderFor(ctx context.Context, db string) (Embedder, EmbedderID, error)
+}
+
+// Retriever finds passages in a knowledge base.
+type Retriever interface {
+	Retrieve(ctx context.Context, q Query) (Retrieval, error)
+}
+
+// Generator streams a model's answer to a prompt. The last chunk of a whole answer has Done set; an iteration that ends
+// with an error or without Done is a cut answer.
+type Generator interface {
+	Generate(ctx context.Context, p Prompt) iter.Seq2[Chunk, error]
+}
+
+// Models says which chat model will answer: wanted where it is named, else the best that is there.
+type Models interface {
+	ChatModel(ctx context.Context, wanted string) (Model, error)
+}
+
+// Recaller is the answer cache.
+//
+// RecallExact looks the very same question up; RecallNear the nearest one, by vector, which may be nil where no embedder
+// answered. Together they are one look-up: a hit is counted by whichever found it, a miss by RecallNear alone.
+// Remember keeps a whole, good answer.
+type Recaller interface {
+	RecallExact(key CacheKey) (Recalled, bool)
+	RecallNear(key CacheKey, vector []float32) (Recalled, bool)
+	Remember(key CacheKey, vector []float32, a Answer)
+}
+
+// KnowledgeBases says whether a knowledge base exists and what state it is in.
+type KnowledgeBases interface {
+	KnowledgeBase(ctx context.Context, name string) (KnowledgeBase, error)
+}
+
+// KnowledgeBase is the part of a knowledge base's state that answers depend on.
+type KnowledgeBase struct {
+	Name     string
+	Change   uint64 // grows with every change of its documents
+	Embedder EmbedderID
+	Passages int
+}
+
+// Model is a chat model on a model server.
+type Model struct {
+	Name          string
+	Digest        string
+	ContextLength int // tokens; 0 where unknown
+}
+
+// Message is one turn of a prompt.
+type Message struct {
+	Role    string // "system", "user" or "assistant"
+	Content string
+}
+
+// Prompt is everything a model call depends on.
+type Prompt struct {
+	Provider    string
+	Model       string
+	Messages    []Message
+	NumCtx      int // context window in tokens; 0 leaves it to the server
+	MaxTokens   int // most tokens to write; 0 leaves it to the server
+	Temperature float64
+	Seed        *int
+}
+
+// Chunk is one piece of a streamed answer.
+type Chunk struct {
+	Text       string
+	Done       bool
+	DoneReason string // "stop", "length"; set with Done
+	Usage      Usage  // set with Done
+}
+
+// Usage is what a model call cost, by the model server's own figures. Durations are in seconds.
+type Usage struct {
+	InputTokens   int     `json:"input_tokens"`
+	OutputTokens  int     `json:"output_tokens"`
+	LoadSeconds   float64 `json:"load_seconds"`
+	PromptSeconds float64 `json:"prompt_seconds"`
+	OutputSeconds float64 `json:"output_seconds"`
+	TotalSeconds  float64 `json:"total_seconds"`
+}
