@@ -91,3 +91,16 @@ type EmbedderID struct {
 
 // IsZero says whether there is no embedder at all.
 func (id EmbedderID) IsZero() bool { return id == EmbedderID{} }
+
+// Entry is a passage with its vector, nil where it has none: what an index is built from.
+type Entry struct {
+	Passage Passage
+	Vector  []float32
+}
+
+// Update is one change of a knowledge base, as its index has to follow it.
+type Update struct {
+	Change uint64  // the change counter after it
+	Remove []int64 // passages that are gone
+	Add    []Entry
+}

@@ -61,7 +61,7 @@ type KnowledgeBase struct {
 	Name     string
 	Change   uint64 // grows with every change of its documents
 	Embedder EmbedderID
-	Passages int
+	Empty    bool // no passage in it
 }
 
 // Model is a chat model on a model server.

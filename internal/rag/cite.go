@@ -1,0 +1,190 @@
+package rag
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// The least share of a claim's content words that its passage must hold for the claim to count as supported, and the least
+// share for a passage to be named for a sentence that cites nothing.
+const (
+	supportShare  = 0.5
+	inferredShare = 0.6
+)
+
+var marker = regexp.MustCompile(`\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]`)
+
+// Cite maps the markers [n] of an answer to the passages it was shown. Each number is named once, in order of first
+// appearance; numbers that name no passage are left out. A passage cited for several claims is supported only if all of
+// them are, and the claim shown is then the one that is not. Where the answer holds no usable marker at all, sentences that
+// a passage clearly covers are cited as inferred.
+func Cite(answer string, hits []Hit) []Citation {
+	var out []Citation
+	at := map[int]int{} // n -> index in out
+	for _, sentence := range citedSentences(answer) {
+		for _, n := range sentence.numbers {
+			if n < 1 || n > len(hits) {
+				continue
+			}
+			c := citation(n, hits[n-1], sentence.claim)
+			i, seen := at[n]
+			switch {
+			case !seen:
+				at[n] = len(out)
+				out = append(out, c)
+			case out[i].Verdict == Supported && c.Verdict == Unsupported:
+				out[i] = c
+			}
+		}
+	}
+	if len(out) == 0 {
+		return inferCitations(answer, hits)
+	}
+	return out
+}
+
+type citedSentence struct {
+	claim   string
+	numbers []int
+}
+
+// citedSentences splits an answer into its claims with the numbers cited for each. A marker that stands after a full stop
+// belongs to the sentence before it.
+func citedSentences(answer string) []citedSentence {
+	var out []citedSentence
+	for _, s := range sentences(answer) {
+		text := answer[s.Start:s.End]
+		var numbers []int
+		for _, m := range marker.FindAllStringSubmatch(text, -1) {
+			for _, field := range strings.FieldsFunc(m[1], func(r rune) bool { return r < '0' || r > '9' }) {
+				if n, err := strconv.Atoi(field); err == nil {
+					numbers = append(numbers, n)
+				}
+			}
+		}
+		claim := claimOf(text)
+		if loc := marker.FindStringIndex(text); loc != nil && loc[0] == 0 && len(out) > 0 {
+			trailing := leadingNumbers(text)
+			out[len(out)-1].numbers = append(out[len(out)-1].numbers, numbers[:trailing]...)
+			numbers = numbers[trailing:]
+		}
+		if claim != "" {
+			out = append(out, citedSentence{claim, numbers})
+		}
+	}
+	return out
+}
+
+// leadingNumbers counts the numbers in the markers that text begins with, before any word.
+func leadingNumbers(text string) int {
+	n := 0
+	for {
+		loc := marker.FindStringIndex(text)
+		if loc == nil || strings.Trim(text[:loc[0]], " .,;") != "" {
+			return n
+		}
+		n += len(strings.FieldsFunc(text[loc[0]:loc[1]], func(r rune) bool { return r < '0' || r > '9' }))
+		text = text[loc[1]:]
+	}
+}
+
+// claimOf is a sentence without its markers; empty where nothing but markers and punctuation is left.
+func claimOf(sentence string) string {
+	claim := strings.TrimSpace(marker.ReplaceAllString(sentence, ""))
+	if len(words(claim)) == 0 {
+		return ""
+	}
+	return claim
+}
+
+func citation(n int, h Hit, claim string) Citation {
+	want := contentWords(claim)
+	c := place(n, h, want)
+	c.Claim = claim
+	c.Verdict = Unsupported
+	if supports(h.Passage, want) {
+		c.Verdict = Supported
+	}
+	return c
+}
+
+// supports says whether the passage holds most of the claim's words and every one of its numbers.
+func supports(p Passage, claim []string) bool {
+	have := setOf(words(p.Heading + "\n" + p.Text))
+	for _, w := range claim {
+		if isNumber(w) && !have[w] {
+			return false
+		}
+	}
+	return overlap(claim, have) >= supportShare
+}
+
+// place fills a citation with the passage and the sentence of it that fits the wanted words best.
+func place(n int, h Hit, want []string) Citation {
+	p := h.Passage
+	span, _ := bestSentence(p.Text, want)
+	return Citation{
+		N: n, Passage: p.ID, DocumentID: p.Document, Source: p.Source, Title: p.Title, Heading: p.Heading, Page: p.Page,
+		Start: p.Span.Start + span.Start, End: p.Span.Start + span.End, Quote: p.Text[span.Start:span.End], Hash: p.Hash,
+	}
+}
+
+// inferCitations names, for an answer that cites nothing, the passage that covers each sentence best.
+func inferCitations(answer string, hits []Hit) []Citation {
+	have := make([]map[string]bool, len(hits))
+	for i, h := range hits {
+		have[i] = setOf(words(h.Passage.Heading + "\n" + h.Passage.Text))
+	}
+	var out []Citation
+	named := map[int]bool{}
+	for _, s := range sentences(answer) {
+		claim := claimOf(answer[s.Start:s.End])
+		want := contentWords(claim)
+		if len(want) < 3 {
+			continue
+		}
+		best, share := -1, inferredShare
+		for i := range hits {
+			if o := overlap(want, have[i]); o > share || (o == share && best < 0) {
+				best, share = i, o
+			}
+		}
+		if best < 0 || named[best] || !supports(hits[best].Passage, want) {
+			continue
+		}
+		named[best] = true
+		c := place(best+1, hits[best], want)
+		c.Claim, c.Verdict = claim, Inferred
+		out = append(out, c)
+	}
+	return out
+}
+
+// Most passages, and most bytes of one sentence, that an extractive answer quotes.
+const (
+	maxQuotes     = 3
+	maxQuoteBytes = 600
+)
+
+// Extract answers without a model: the sentences of the best passages that fit the question, word for word, each with its
+// citation.
+func Extract(question string, hits []Hit) (string, []Citation) {
+	want := contentWords(question)
+	var text strings.Builder
+	var cites []Citation
+	for i, h := range hits[:min(maxQuotes, len(hits))] {
+		c := place(i+1, h, want)
+		c.Quote = truncate(c.Quote, maxQuoteBytes)
+		if strings.TrimSpace(c.Quote) == "" {
+			continue
+		}
+		c.End, c.Claim, c.Verdict = c.Start+len(c.Quote), c.Quote, Quoted
+		if text.Len() > 0 {
+			text.WriteString("\n\n")
+		}
+		text.WriteString("“" + strings.Join(strings.Fields(c.Quote), " ") + "” [" + strconv.Itoa(c.N) + "]")
+		cites = append(cites, c)
+	}
+	return text.String(), cites
+}

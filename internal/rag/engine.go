@@ -1,0 +1,313 @@
+package rag
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Engine answers questions. It alone knows the order of the stages; each stage is a port or a pure function.
+type Engine struct {
+	Bases     KnowledgeBases
+	Embedders Embedders
+	Retriever Retriever
+	Models    Models
+	Generator Generator
+	Cache     Recaller // nil: no answer cache
+	Limits    Limits
+	Provider  string
+	Normalise func(question string) string // Unicode NFC and folded spaces, for the cache key
+}
+
+// Ask answers a question as a stream of events. After an error nothing follows; a reader that stops early stops the model,
+// and nothing is remembered. The last event of a whole answer is EventDone.
+func (e *Engine) Ask(ctx context.Context, req Request) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		emit := func(ev Event) error {
+			if !yield(ev, nil) {
+				return errReaderLeft
+			}
+			return nil
+		}
+		if err := e.ask(ctx, req, emit); err != nil && !errors.Is(err, errReaderLeft) {
+			yield(Event{}, err)
+		}
+	}
+}
+
+var errReaderLeft = errors.New("the reader left")
+
+// ask is the way of a question, top to bottom.
+func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) error {
+	var t Timings
+	start := time.Now()
+	kb, err := e.Bases.KnowledgeBase(ctx, req.DB)
+	if err != nil {
+		return err
+	}
+	model, modelErr := e.chatModel(ctx, req)
+	if CodeOf(modelErr) == CodeModelNotFound {
+		return modelErr
+	}
+	key := e.cacheKey(req, kb, model)
+
+	recall := e.Cache != nil && !req.NoRecall
+	if recall {
+		if r, ok := e.Cache.RecallExact(key); ok {
+			return replay(emit, r, CacheExact, t, start)
+		}
+	}
+	t.Recall = since(start)
+
+	vector, t2, embedErr := e.embed(ctx, req)
+	t.Embed = t2
+	if recall {
+		if r, ok := e.Cache.RecallNear(key, vector); ok {
+			return replay(emit, r, CacheSemantic, t, start)
+		}
+	}
+
+	began := time.Now()
+	found, err := e.Retriever.Retrieve(ctx, req.query(vector))
+	if err != nil {
+		return stage("retrieve", err)
+	}
+	t.Retrieve = since(began)
+
+	limits := e.Limits.Fit(model)
+	messages, shown, dropped, err := Compose(req.Question, found.Hits, limits)
+	if err != nil {
+		return err
+	}
+	a := Answer{
+		DB: req.DB, Hits: shown, Dropped: dropped, Method: found.Method, Model: model.Name, Provider: e.Provider,
+		Cache: CacheInfo{Status: CacheMiss}, Timings: t,
+	}
+	if !recall {
+		a.Cache.Status = CacheBypass
+	}
+	if err := emit(Event{Kind: EventContexts, Answer: &a}); err != nil {
+		return err
+	}
+
+	switch {
+	case len(shown) == 0:
+		a.Notice, a.DoneReason = nothingFound(kb), "no_passages"
+		a.Text = a.Notice
+		err = emit(Event{Kind: EventToken, Token: a.Text})
+	case modelErr != nil:
+		err = e.quote(req, &a, modelErr, emit)
+	default:
+		prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed}
+		err = e.generate(ctx, req, prompt, &a, emit)
+	}
+	if err != nil {
+		return err
+	}
+	if embedErr != nil && !a.Degraded {
+		a.Degraded, a.DegradedReason = true, ReasonNoVectors
+		a.Notice = "The embedder did not answer, so passages were found by their words alone: " + detail(embedErr)
+	}
+	a.Timings.Total = since(start)
+	for i := range a.Citations {
+		if err := emit(Event{Kind: EventCitation, Citation: &a.Citations[i]}); err != nil {
+			return err
+		}
+	}
+	if e.Cache != nil && !req.NoRemember && worthKeeping(req, a) {
+		e.Cache.Remember(key, vector, a)
+	}
+	return emit(Event{Kind: EventDone, Answer: &a})
+}
+
+// chatModel finds the model that will answer. A named model whose server cannot be asked is tried all the same: the call
+// itself then decides, and counts.
+func (e *Engine) chatModel(ctx context.Context, req Request) (Model, error) {
+	m, err := e.Models.ChatModel(ctx, req.Model)
+	if err != nil && req.Model != "" && (KindOf(err) == Unavailable || KindOf(err) == Timeout) {
+		return Model{Name: req.Model}, nil
+	}
+	return m, err
+}
+
+// embed gives the question's vector: nil without an error where the knowledge base has none or the method needs none.
+func (e *Engine) embed(ctx context.Context, req Request) ([]float32, float64, error) {
+	start := time.Now()
+	embedder, id, err := e.Embedders.EmbedderFor(ctx, req.DB)
+	if err != nil || id.IsZero() || (req.Method == BM25 && e.Cache == nil) {
+		return nil, 0, skipIf(req.Method == BM25, err)
+	}
+	vectors, err := embedder.Embed(ctx, ForQuestion, []string{req.Question})
+	if err != nil {
+		return nil, since(start), skipIf(req.Method == BM25, stage("embed question", err))
+	}
+	return vectors[0], since(start), nil
+}
+
+// skipIf drops an error that does not matter.
+func skipIf(unneeded bool, err error) error {
+	if unneeded {
+		return nil
+	}
+	return err
+}
+
+// generate streams the model's answer into a. Where the model fails before its first word, the passages are quoted instead.
+func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer, emit func(Event) error) error {
+	if err := emit(Event{Kind: EventStatus, Status: "generating"}); err != nil {
+		return err
+	}
+	start := time.Now()
+	var text strings.Builder
+	for chunk, err := range e.Generator.Generate(ctx, p) {
+		if err != nil {
+			if text.Len() == 0 && ctx.Err() == nil {
+				return e.quote(req, a, err, emit)
+			}
+			return stage("generate", err)
+		}
+		if chunk.Text != "" {
+			if text.Len() == 0 {
+				a.Timings.FirstToken = since(start)
+			}
+			text.WriteString(chunk.Text)
+			if err := emit(Event{Kind: EventToken, Token: chunk.Text}); err != nil {
+				return err
+			}
+		}
+		if chunk.Done {
+			a.DoneReason, a.Usage = chunk.DoneReason, chunk.Usage
+		}
+	}
+	a.Timings.Generate = since(start)
+	if strings.TrimSpace(text.String()) == "" {
+		return e.quote(req, a, Errorf(BadUpstream, "", "the model %s wrote nothing", p.Model), emit)
+	}
+	a.Text = text.String()
+	a.Citations = Cite(a.Text, a.Hits)
+	return nil
+}
+
+// quote answers from the passages alone, marked as degraded; or fails, where the request asked for that.
+func (e *Engine) quote(req Request, a *Answer, cause error, emit func(Event) error) error {
+	if req.NoDegrade {
+		if CodeOf(cause) == CodeNoModel {
+			cause = Errorf(Unavailable, CodeNoModel, "%s", detail(cause)).Because(cause)
+		}
+		return stage("generate", cause)
+	}
+	a.Text, a.Citations = Extract(req.Question, a.Hits)
+	a.Degraded, a.DegradedReason, a.DoneReason = true, reasonFor(cause), "extractive"
+	a.Notice = "No language model answered, so these are the passages themselves: " + detail(cause)
+	if err, ok := errors.AsType[*Error](cause); ok {
+		a.RetryAfter = err.RetryAfter
+	}
+	return emit(Event{Kind: EventToken, Token: a.Text})
+}
+
+func reasonFor(err error) Reason {
+	switch CodeOf(err) {
+	case CodeCircuitOpen:
+		return ReasonCircuitOpen
+	case CodeQueueFull:
+		return ReasonQueueFull
+	}
+	switch KindOf(err) {
+	case Overloaded:
+		return ReasonQueueFull
+	case Timeout:
+		return ReasonTimeout
+	}
+	return ReasonNoModel
+}
+
+func nothingFound(kb KnowledgeBase) string {
+	if kb.Empty {
+		return fmt.Sprintf("The knowledge base %q is empty: ingest documents first.", kb.Name)
+	}
+	return fmt.Sprintf("Nothing in the knowledge base %q matches this question.", kb.Name)
+}
+
+// worthKeeping says whether an answer may be served again: whole, from a model, not cut at the token limit, and not
+// sampled unless a seed makes the sampling repeatable.
+func worthKeeping(req Request, a Answer) bool {
+	return !a.Degraded && a.DoneReason == "stop" && (req.Temperature == 0 || req.Seed != nil)
+}
+
+// replay serves a remembered answer as the same events that made it.
+func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, start time.Time) error {
+	a := r.Answer
+	a.Cache = CacheInfo{Status: status, Similarity: r.Similarity, Age: r.Age.Seconds(), OriginalQuestion: r.Question, EntryID: r.EntryID}
+	a.Timings = t
+	a.Timings.Total = since(start)
+	if err := emit(Event{Kind: EventContexts, Answer: &a}); err != nil {
+		return err
+	}
+	if err := emit(Event{Kind: EventToken, Token: a.Text}); err != nil {
+		return err
+	}
+	for i := range a.Citations {
+		if err := emit(Event{Kind: EventCitation, Citation: &a.Citations[i]}); err != nil {
+			return err
+		}
+	}
+	return emit(Event{Kind: EventDone, Answer: &a})
+}
+
+func (r Request) query(vector []float32) Query {
+	return Query{
+		DB: r.DB, Text: r.Question, Vector: vector, Method: r.Method, K: r.K,
+		BM25Weight: r.BM25Weight, RRF: r.RRF, RRFK: r.RRFK, Filter: r.Filter,
+	}
+}
+
+// cacheKey covers everything that can change the answer. Filters are sets: their order does not matter.
+func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
+	scope := struct {
+		DB                           string
+		Change                       uint64
+		Embedder                     EmbedderID
+		Provider, Model, ModelDigest string
+		Prompt                       string
+		Limits                       Limits
+		Method                       Method
+		K                            int
+		BM25Weight                   float64
+		RRF                          bool
+		RRFK                         float64
+		Languages, Versions, Sources []string
+		Temperature                  float64
+		Seed                         *int
+	}{
+		req.DB, kb.Change, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
+		req.RRF, req.RRFK, sorted(req.Filter.Languages), sorted(req.Filter.Versions), sorted(req.Filter.Sources), req.Temperature, req.Seed,
+	}
+	// Plain values and a pointer to an int: encoding cannot fail.
+	data, _ := json.Marshal(scope)
+	sum := sha256.Sum256(data)
+	return CacheKey{DB: req.DB, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
+}
+
+func sorted(list []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}
+
+// stage names the stage an error came from, once.
+func stage(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
+
+// detail is the sentence of err that a client may see.
+func detail(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Detail
+	}
+	return "the model server failed; the log says more."
+}
+
+func since(start time.Time) float64 { return time.Since(start).Seconds() }

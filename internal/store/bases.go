@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"regexp"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// Base is a knowledge base as lists show it.
+type Base struct {
+	Name      string         `json:"name"`
+	Created   int64          `json:"created"` // Unix seconds
+	Documents int            `json:"documents"`
+	Passages  int            `json:"passages"`
+	Vectors   int            `json:"vectors"`
+	Bytes     int64          `json:"bytes"` // of the files it was read from
+	Embedder  rag.EmbedderID `json:"embedder"`
+	Change    uint64         `json:"change"`
+}
+
+// MaxNameLength bounds the names of knowledge bases and versions, in bytes.
+const MaxNameLength = 64
+
+var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+// CheckName checks the name of a knowledge base (or of a version: field says which).
+func CheckName(field, name string) error {
+	if !validName.MatchString(name) {
+		return rag.Errorf(rag.OutOfBounds, "", "%s: %q is not a name: a letter or digit first, then letters, digits, '_', '-' or '.', at most %d in all", field, clip(name, MaxNameLength), MaxNameLength)
+	}
+	return nil
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "..."
+	}
+	return s
+}
+
+// CreateBase makes an empty knowledge base; it is a Conflict where the name is taken.
+func (s *Store) CreateBase(ctx context.Context, name string) error {
+	if err := CheckName("name", name); err != nil {
+		return err
+	}
+	res, err := s.write.ExecContext(ctx, `INSERT INTO bases (name, created) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, now())
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, rag.Errorf(rag.Conflict, "db_exists", "name: a knowledge base called %q exists already", name))
+	}
+	return nil
+}
+
+// EnsureBase makes a knowledge base unless it exists.
+func (s *Store) EnsureBase(ctx context.Context, name string) error {
+	err := s.CreateBase(ctx, name)
+	if rag.KindOf(err) == rag.Conflict {
+		return nil
+	}
+	return err
+}
+
+// DeleteBase removes a knowledge base with all that is in it.
+func (s *Store) DeleteBase(ctx context.Context, name string) error {
+	res, err := s.write.ExecContext(ctx, `DELETE FROM bases WHERE name = ?`, name)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err == nil && n == 0 {
+		return unknownBase(name)
+	}
+	return errors.Join(err, s.forget(ctx))
+}
+
+// forget empties the write-ahead log, so that deleted bytes do not live on in it. Readers may keep it busy for a moment; the
+// next checkpoint then does it.
+func (s *Store) forget(ctx context.Context) error {
+	_, err := s.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return err
+}
+
+// Bases lists the knowledge bases by name.
+func (s *Store) Bases(ctx context.Context) ([]Base, error) {
+	rows, err := s.read.QueryContext(ctx, `
+SELECT b.name, b.created, b.change, b.embedder,
+  (SELECT count(*) FROM documents d WHERE d.base = b.id),
+  (SELECT coalesce(sum(bytes), 0) FROM documents d WHERE d.base = b.id),
+  (SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id),
+  (SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id AND p.vector IS NOT NULL)
+FROM bases b ORDER BY b.name`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	list := []Base{}
+	for rows.Next() {
+		var b Base
+		var embedder string
+		if err := rows.Scan(&b.Name, &b.Created, &b.Change, &embedder, &b.Documents, &b.Bytes, &b.Passages, &b.Vectors); err != nil {
+			return nil, err
+		}
+		if b.Embedder, err = parseEmbedder(embedder); err != nil {
+			return nil, err
+		}
+		list = append(list, b)
+	}
+	return list, rows.Err()
+}
+
+// KnowledgeBase gives the state that answers depend on; NotFound where there is none of that name.
+func (s *Store) KnowledgeBase(ctx context.Context, name string) (rag.KnowledgeBase, error) {
+	kb := rag.KnowledgeBase{Name: name}
+	var embedder string
+	err := s.read.QueryRowContext(ctx, `
+SELECT change, embedder, NOT EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id)
+FROM bases b WHERE name = ?`, name).Scan(&kb.Change, &embedder, &kb.Empty)
+	if errors.Is(err, sql.ErrNoRows) {
+		return kb, unknownBase(name)
+	}
+	if err != nil {
+		return kb, err
+	}
+	kb.Embedder, err = parseEmbedder(embedder)
+	return kb, err
+}
+
+// Change gives a knowledge base's change counter.
+func (s *Store) Change(ctx context.Context, name string) (uint64, error) {
+	var change uint64
+	err := s.read.QueryRowContext(ctx, `SELECT change FROM bases WHERE name = ?`, name).Scan(&change)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, unknownBase(name)
+	}
+	return change, err
+}
+
+func parseEmbedder(text string) (rag.EmbedderID, error) {
+	var id rag.EmbedderID
+	if text == "" {
+		return id, nil
+	}
+	err := json.Unmarshal([]byte(text), &id)
+	return id, err
+}

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"iter"
+	"math"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// passageColumns are read by scanPassage, in this order.
+const passageColumns = `p.id, p.document, d.source, d.title, p.heading, p.page, p.chunk, p.start, p.stop, d.version, p.language, p.text, p.hash`
+
+func scanPassage(rows *sql.Rows, p *rag.Passage, more ...any) error {
+	return rows.Scan(append([]any{
+		&p.ID, &p.Document, &p.Source, &p.Title, &p.Heading, &p.Page, &p.Chunk, &p.Span.Start, &p.Span.End, &p.Version, &p.Language, &p.Text, &p.Hash,
+	}, more...)...)
+}
+
+// Passages reads passages by id, in the order of ids; those that are gone, or of another knowledge base, are left out.
+func (s *Store) Passages(ctx context.Context, base string, ids []int64) ([]rag.Passage, error) {
+	byID := make(map[int64]rag.Passage, len(ids))
+	err := s.inBatches(ctx, `
+SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.id IN `, base, ids, func(rows *sql.Rows) error {
+		var p rag.Passage
+		err := scanPassage(rows, &p)
+		byID[p.ID] = p
+		return err
+	})
+	out := make([]rag.Passage, 0, len(byID))
+	for _, id := range ids {
+		if p, ok := byID[id]; ok {
+			out = append(out, p)
+		}
+	}
+	return out, err
+}
+
+// Vectors reads the vectors of passages; those without one are left out.
+func (s *Store) Vectors(ctx context.Context, base string, ids []int64) (map[int64][]float32, error) {
+	out := make(map[int64][]float32, len(ids))
+	err := s.inBatches(ctx, `
+SELECT p.id, p.vector FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.vector IS NOT NULL AND p.id IN `, base, ids, func(rows *sql.Rows) error {
+		var id int64
+		var blob sql.RawBytes
+		if err := rows.Scan(&id, &blob); err != nil {
+			return err
+		}
+		out[id] = decodeVector(blob)
+		return nil
+	})
+	return out, err
+}
+
+// maxIDsPerQuery keeps lists of ids below SQLite's limit of bound values.
+const maxIDsPerQuery = 500
+
+func (s *Store) inBatches(ctx context.Context, query, base string, ids []int64, scan func(*sql.Rows) error) error {
+	for len(ids) > 0 {
+		batch := ids[:min(len(ids), maxIDsPerQuery)]
+		ids = ids[len(batch):]
+		args := make([]any, 0, len(batch)+1)
+		args = append(args, base)
+		for _, id := range batch {
+			args = append(args, id)
+		}
+		if err := s.each(ctx, query+"("+placeholders(len(batch))+")", args, scan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) each(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Entries reads a whole knowledge base, passage by passage with its vector, as one snapshot in the order of ids.
+func (s *Store) Entries(ctx context.Context, base string) iter.Seq2[rag.Entry, error] {
+	return func(yield func(rag.Entry, error) bool) {
+		rows, err := s.read.QueryContext(ctx, `
+SELECT `+passageColumns+`, p.vector FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ? ORDER BY p.id`, base)
+		if err != nil {
+			yield(rag.Entry{}, err)
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var e rag.Entry
+			var blob sql.RawBytes
+			if err := scanPassage(rows, &e.Passage, &blob); err != nil {
+				yield(rag.Entry{}, err)
+				return
+			}
+			e.Vector = decodeVector(blob)
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(rag.Entry{}, err)
+		}
+	}
+}
+
+// Pending gives up to n passages that wait for their vectors, the oldest first.
+func (s *Store) Pending(ctx context.Context, base string, n int) ([]rag.Passage, error) {
+	var out []rag.Passage
+	err := s.each(ctx, `
+SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base
+WHERE b.name = ? AND p.vector IS NULL ORDER BY p.id LIMIT ?`, []any{base, n}, func(rows *sql.Rows) error {
+		var p rag.Passage
+		err := scanPassage(rows, &p)
+		out = append(out, p)
+		return err
+	})
+	return out, err
+}
+
+// SetVectors gives passages their vectors. Passages that went meanwhile are left out of the update.
+func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32) (rag.Update, error) {
+	var u rag.Update
+	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
+		baseID, change, err := touch(ctx, tx, base)
+		if err != nil {
+			return err
+		}
+		u.Change = change
+		if err := claimEmbedder(ctx, tx, baseID, base, id); err != nil {
+			return err
+		}
+		for i, p := range passages {
+			res, err := tx.ExecContext(ctx, `UPDATE passages SET vector = ? WHERE id = ? AND hash = ?`, encodeVector(vectors[i]), p.ID, p.Hash)
+			if err != nil {
+				return err
+			}
+			if n, err := res.RowsAffected(); err != nil || n == 0 {
+				continue
+			}
+			u.Remove = append(u.Remove, p.ID)
+			u.Add = append(u.Add, rag.Entry{Passage: p, Vector: vectors[i]})
+		}
+		return nil
+	})
+	return u, err
+}
+
+func encodeVector(v []float32) []byte {
+	b := make([]byte, 0, 4*len(v))
+	for _, x := range v {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
+}
+
+func decodeVector(b []byte) []float32 {
+	if len(b) == 0 {
+		return nil
+	}
+	v := make([]float32, len(b)/4)
+	for i := range v {
+		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+	}
+	return v
+}

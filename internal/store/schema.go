@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// migrations[i] brings a database from version i to version i+1.
+var migrations = []string{`
+CREATE TABLE bases (
+  id       INTEGER PRIMARY KEY,
+  name     TEXT NOT NULL UNIQUE,
+  created  INTEGER NOT NULL,            -- Unix seconds
+  change   INTEGER NOT NULL DEFAULT 0,  -- grows with every change of its documents
+  embedder TEXT NOT NULL DEFAULT ''     -- JSON of rag.EmbedderID; '' until the first vector
+);
+CREATE TABLE documents (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  base       INTEGER NOT NULL REFERENCES bases(id) ON DELETE CASCADE,
+  source     TEXT NOT NULL,
+  title      TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  encoding   TEXT NOT NULL,
+  version    TEXT NOT NULL,
+  language   TEXT NOT NULL,
+  digest     TEXT NOT NULL,             -- SHA-256 of the file
+  recipe     TEXT NOT NULL,             -- how it was read and cut; another recipe reads it again
+  root       TEXT NOT NULL,             -- the folder it was found under; '' for single files and uploads
+  pages      INTEGER NOT NULL,
+  bytes      INTEGER NOT NULL,
+  added      INTEGER NOT NULL,          -- Unix seconds
+  text       TEXT NOT NULL,
+  UNIQUE (base, source)
+);
+CREATE TABLE passages (
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
+  document INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+  chunk    INTEGER NOT NULL,
+  heading  TEXT NOT NULL,
+  page     INTEGER NOT NULL,
+  start    INTEGER NOT NULL,
+  stop     INTEGER NOT NULL,
+  language TEXT NOT NULL,
+  hash     TEXT NOT NULL,
+  text     TEXT NOT NULL,
+  vector   BLOB                         -- little-endian float32, unit length; NULL until embedded
+);
+CREATE INDEX passages_document ON passages(document);
+CREATE INDEX passages_pending ON passages(document) WHERE vector IS NULL;
+CREATE TABLE jobs (
+  id       TEXT PRIMARY KEY,
+  base     TEXT NOT NULL,
+  state    TEXT NOT NULL,               -- queued, running, done, failed, cancelled
+  request  TEXT NOT NULL,               -- JSON of the ingest request
+  report   TEXT NOT NULL DEFAULT '',    -- JSON of the report so far
+  error    TEXT NOT NULL DEFAULT '',
+  created  INTEGER NOT NULL,
+  finished INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+`}
+
+// migrate brings the schema up to the newest version, after a copy of an older database beside it.
+func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error {
+	var version int
+	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return rag.Errorf(rag.Internal, "", "%s is not a database of ollama-rag, or is damaged: restore it from a backup, or move it away to start afresh", filepath.Base(file)).Because(err)
+	}
+	if version > len(steps) {
+		return rag.Errorf(rag.Conflict, "", "the data folder has schema version %d and this program knows up to %d: it was written by a newer ollama-rag, so use that one", version, len(steps))
+	}
+	if version > 0 && version < len(steps) {
+		backup := fmt.Sprintf("%s.v%d.bak", file, version)
+		if err := os.Remove(backup); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("upgrade data folder: %w", err)
+		}
+		if _, err := db.ExecContext(ctx, `VACUUM INTO ?`, backup); err != nil {
+			return fmt.Errorf("copy the data before its upgrade: %w", err)
+		}
+	}
+	for ; version < len(steps); version++ {
+		if err := migrateStep(ctx, db, steps[version], version+1); err != nil {
+			return fmt.Errorf("upgrade data folder to schema %d: %w", version+1, err)
+		}
+	}
+	return nil
+}
+
+func migrateStep(ctx context.Context, db *sql.DB, step string, to int) error {
+	return inTx(ctx, db, func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, to))
+		return err
+	})
+}
+
+func inTx(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		_ = tx.Rollback() // the first error is the one to report
+		return err
+	}
+	return tx.Commit()
+}
