@@ -1,0 +1,182 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
+)
+
+// maxErrorBody is how much of a refusal is read before it is judged; Ollama's are a line.
+const maxErrorBody = 64 << 10
+
+// attempt is one request to one host, from its leave to the end of its answer's body.
+type attempt struct {
+	caller context.Context // of the call; ended means the client went away
+	ctx    context.Context // of this attempt; ended by a limit too
+	cancel context.CancelCauseFunc
+	host   *host
+	path   string
+	infer  bool
+	report func(breaker.Outcome)
+	slow   time.Duration // a first byte later than this makes a success a failure; 0 is off
+
+	start     time.Time
+	firstByte time.Duration // how long it took
+	first     *limit
+	idle      *limit
+	waiting   atomic.Pointer[limit] // what timer stands for
+	timer     *time.Timer
+
+	hasConn  atomic.Bool
+	released sync.Once
+}
+
+// result is what one attempt brought: a response or an error, and what it means.
+type result struct {
+	verdict
+	host *host
+	resp *http.Response
+	err  error
+}
+
+// discard lets go of an answer that nobody will see.
+func (r *result) discard() {
+	if r.resp != nil {
+		_ = r.resp.Body.Close()
+	}
+}
+
+func (c *Client) newAttempt(call *call, h *host, report func(breaker.Outcome)) *attempt {
+	a := &attempt{
+		caller: call.req.Context(), host: h, path: call.req.URL.Path, infer: call.infer, report: report,
+		slow: c.cfg.Breaker.SlowCall, start: time.Now(),
+		first: c.firstLimit, idle: c.idleLimit,
+	}
+	if call.lookup {
+		a.first = c.lookupLimit
+	}
+	ctx, cancel := context.WithCancelCause(a.caller)
+	a.cancel = cancel
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn, WroteHeaders: a.wroteHeaders})
+	a.waiting.Store(a.first)
+	a.timer = time.AfterFunc(a.first.d, func() { cancel(a.waiting.Load()) })
+	h.inFlight.Add(1)
+	return a
+}
+
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	if info.Reused {
+		a.host.counts.reused.Add(1)
+	}
+	if !a.hasConn.Swap(true) {
+		a.host.counts.inUse.Add(1)
+	}
+}
+
+func (a *attempt) wroteHeaders() { a.host.counts.requests.Add(1) }
+
+// limitWait starts the clock for the next bytes of the body.
+func (a *attempt) limitWait(began bool) {
+	if began {
+		a.waiting.Store(a.idle)
+		a.timer.Reset(a.idle.d)
+		return
+	}
+	a.timer.Reset(max(a.first.d-time.Since(a.start), drainTime))
+}
+
+// cause is the limit that stopped the attempt, nil if none did.
+func (a *attempt) cause() error {
+	if err := context.Cause(a.ctx); isLimit(err) {
+		return err
+	}
+	return nil
+}
+
+func (a *attempt) settle(o breaker.Outcome) {
+	if o == breaker.Success && a.slow > 0 && a.firstByte > a.slow {
+		o = breaker.Failure
+	}
+	a.report(o)
+}
+
+// release gives back what the attempt held of its host.
+func (a *attempt) release() {
+	a.released.Do(func() {
+		a.timer.Stop()
+		a.host.inFlight.Add(-1)
+		if a.hasConn.Load() {
+			a.host.counts.inUse.Add(-1)
+		}
+		a.cancel(nil)
+	})
+}
+
+// attempt sends the call to one host. A response that it gives must be closed.
+func (c *Client) attempt(call *call, h *host, report func(breaker.Outcome)) *result {
+	a := c.newAttempt(call, h, report)
+	req, err := call.request(a.ctx)
+	if err != nil {
+		a.settle(breaker.Neutral)
+		a.release()
+		return &result{host: h, err: err}
+	}
+	h.address(req)
+	resp, err := h.rt.RoundTrip(req)
+	if err != nil {
+		v := judgeError(a.caller, a.cause(), err, a.infer)
+		shown := callError(a.caller, h, a.cause(), err)
+		a.settle(v.outcome)
+		a.release()
+		return &result{verdict: v, host: h, err: shown}
+	}
+	return a.answer(resp)
+}
+
+// answer judges a response by its status, and leaves the rest to its body.
+func (a *attempt) answer(resp *http.Response) *result {
+	b := &body{ReadCloser: resp.Body, a: a, kind: kindOfBody(a.path, resp.Header.Get("Content-Type"))}
+	r := &result{host: a.host, resp: resp}
+	if resp.StatusCode < 400 {
+		a.timer.Stop()
+		resp.Body = b
+		return r
+	}
+	start, err := io.ReadAll(io.LimitReader(b.ReadCloser, maxErrorBody))
+	a.timer.Stop()
+	r.verdict = judgeStatus(a.infer, resp.StatusCode, resp.Header, start)
+	b.settle(r.outcome)
+	if r.reason == reasonSaturated {
+		a.host.counts.saturated.Add(1)
+		a.host.cool(max(failCooling, min(r.wait, maxCooling)))
+	}
+	switch {
+	case err != nil:
+		_ = b.Close()
+		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), failing{bodyError(a.caller, a.host, a.cause(), err)}))
+	case len(start) < maxErrorBody:
+		_ = b.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(start))
+	default:
+		resp.Body = &resumed{Reader: io.MultiReader(bytes.NewReader(start), b), Closer: b}
+	}
+	return r
+}
+
+// resumed is a body of which some was read before.
+type resumed struct {
+	io.Reader
+	io.Closer
+}
+
+// failing gives nothing but its error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

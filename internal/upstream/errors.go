@@ -1,0 +1,100 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// limit is the cause that an attempt is stopped with when it has waited long enough.
+type limit struct {
+	name string // what was waited for
+	d    time.Duration
+}
+
+func (l *limit) Error() string { return fmt.Sprintf("waited %v for %s", l.d, l.name) }
+
+func isLimit(err error) bool {
+	_, ok := errors.AsType[*limit](err)
+	return ok
+}
+
+// openError says that no host may be asked now.
+func openError(hosts []*host, refused error) *rag.Error {
+	open, _ := errors.AsType[*breaker.OpenError](refused)
+	return &rag.Error{
+		Kind: rag.Unavailable, Code: rag.CodeCircuitOpen, RetryAfter: open.RetryAfter, Err: refused,
+		Detail: fmt.Sprintf("Ollama at %s failed too often and is left in peace for now; it is tried again in %v",
+			names(hosts), max(time.Second, open.RetryAfter.Round(time.Second))),
+	}
+}
+
+// callError turns what stopped an attempt into a sentence for the one who can help. A caller who went away gets its own
+// context's error.
+func callError(caller context.Context, h *host, cause, err error) error {
+	switch callerErr := caller.Err(); {
+	case errors.Is(callerErr, context.DeadlineExceeded):
+		return rag.Errorf(rag.Timeout, rag.CodeTimeout, "the time limit for the whole answer passed").Because(callerErr)
+	case callerErr != nil:
+		return callerErr
+	}
+	if l, ok := errors.AsType[*limit](cause); ok {
+		return rag.Errorf(rag.Timeout, rag.CodeTimeout, "Ollama at %s sent nothing: waited %v for %s", h.shown, l.d, l.name).
+			Because(err)
+	}
+	switch {
+	case isTLS(err):
+		return rag.Errorf(rag.Unavailable, rag.CodeUnreachable,
+			"no secure connection to Ollama at %s: check its certificate, or whether it should be http://", h.shown).Because(err)
+	case isDial(err):
+		return rag.Errorf(rag.Unavailable, rag.CodeUnreachable,
+			"no Ollama answers at %s: start it with `ollama serve` or set OLLAMA_BASE_URL", h.shown).Because(err)
+	}
+	return rag.Errorf(rag.BadUpstream, "", "Ollama at %s closed the connection before it answered", h.shown).Because(err)
+}
+
+// bodyError is callError for an answer that had begun.
+func bodyError(caller context.Context, h *host, cause, err error) error {
+	if caller.Err() != nil || isLimit(cause) {
+		return callError(caller, h, cause, err)
+	}
+	return rag.Errorf(rag.BadUpstream, "", "Ollama at %s broke off in the middle of its answer", h.shown).Because(err)
+}
+
+// errUnfinished is the cause of a stream that ended in good order but without its last word.
+var errUnfinished = fmt.Errorf("the stream ended without its final message: %w", io.ErrUnexpectedEOF)
+
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[x509.HostnameError](err)
+	return ok
+}
+
+func names(hosts []*host) string {
+	s := ""
+	for i, h := range hosts {
+		if i > 0 {
+			s += ", "
+		}
+		s += h.shown
+	}
+	return s
+}

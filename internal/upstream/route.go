@@ -1,0 +1,29 @@
+package upstream
+
+import (
+	"net/http"
+	"strings"
+)
+
+// inference says whether a request makes a model work: only such requests count for or against a host, and only they
+// are tried again.
+func inference(r *http.Request) bool {
+	if r.Method != http.MethodPost {
+		return false
+	}
+	switch r.URL.Path {
+	case "/api/chat", "/api/generate", "/api/embed", "/api/embeddings",
+		"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses":
+		return true
+	}
+	return false
+}
+
+// lookup says whether a request only asks what is there, which no model load can delay.
+func lookup(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/api/show", "/v1/models", "/api/tags", "/api/ps", "/api/version":
+		return true
+	}
+	return strings.HasPrefix(r.URL.Path, "/v1/models/")
+}
