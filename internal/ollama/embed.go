@@ -1,0 +1,136 @@
+package ollama
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"sync"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/wire"
+)
+
+// One request embeds at most this many texts and bytes. More texts a request gain nothing, Ollama embeds them one
+// after the other; smaller requests let questions in between.
+const (
+	BatchTexts = 32
+	BatchBytes = 256 << 10 // a single text beyond it goes alone
+)
+
+// Embedder embeds texts with one model. It implements rag.Embedder.
+type Embedder struct {
+	c     *Client
+	model string
+
+	mu        sync.Mutex
+	dimension int // 0 until the first embedding
+}
+
+// Embedder gives the embedder for a model. Nothing is sent before its first use.
+func (c *Client) Embedder(model string) *Embedder { return &Embedder{c: c, model: FullName(model)} }
+
+// Embed gives one unit vector a text, in order. Ollama's embedding models take questions and passages alike, so purpose
+// changes nothing. Texts longer than the model's window are cut by Ollama. Vectors that cannot be right are an error
+// of kind BadUpstream, for all of the texts.
+func (e *Embedder) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([][]float32, error) {
+	vectors := make([][]float32, 0, len(texts))
+	for len(texts) > 0 {
+		n := batch(texts)
+		got, err := e.request(ctx, texts[:n])
+		if err != nil {
+			return nil, err
+		}
+		vectors, texts = append(vectors, got...), texts[n:]
+	}
+	return vectors, nil
+}
+
+// batch is how many of the texts go into the next request.
+func batch(texts []string) int {
+	size := 0
+	for i, t := range texts {
+		size += len(t)
+		if i == BatchTexts || i > 0 && size > BatchBytes {
+			return i
+		}
+	}
+	return len(texts)
+}
+
+func (e *Embedder) request(ctx context.Context, texts []string) ([][]float32, error) {
+	truncate := true
+	in := wire.EmbedRequest{Model: e.model, Input: texts, Truncate: &truncate}
+	if o := e.c.opts; o.NumThread > 0 || o.NumGPU != nil {
+		in.Options = &wire.Options{NumThread: o.NumThread, NumGPU: o.NumGPU}
+	}
+	var out wire.EmbedResponse
+	if err := e.c.ask(ctx, http.MethodPost, "/api/embed", e.model, in, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Embeddings) != len(texts) {
+		return nil, e.fault("%d vectors came for %d texts", len(out.Embeddings), len(texts))
+	}
+	for i, v := range out.Embeddings {
+		if err := e.check(v); err != nil {
+			return nil, err
+		}
+		if !normalise(v) {
+			return nil, e.fault("the vector of text %d has no length or is not finite", i+1)
+		}
+	}
+	return out.Embeddings, nil
+}
+
+// check learns the model's dimension from the first vector and holds all others to it.
+func (e *Embedder) check(v []float32) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dimension == 0 {
+		e.dimension = len(v)
+	}
+	if len(v) == 0 || len(v) != e.dimension {
+		return e.fault("a vector of dimension %d came where %d was expected", len(v), e.dimension)
+	}
+	return nil
+}
+
+func (e *Embedder) fault(format string, args ...any) error {
+	args = append([]any{e.model}, args...)
+	return rag.Errorf(rag.BadUpstream, "", "embedding with %s went wrong: "+format, args...)
+}
+
+// normalise scales v to unit length; false if it has none.
+func normalise(v []float32) bool {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	length := math.Sqrt(sum)
+	if length == 0 || math.IsInf(length, 0) || math.IsNaN(length) {
+		return false
+	}
+	for i, x := range v {
+		v[i] = float32(float64(x) / length)
+	}
+	return true
+}
+
+// Identity says what the embedder's vectors can be compared with: name with tag, digest, and dimension, for which a
+// word is embedded if nothing was yet.
+func (e *Embedder) Identity(ctx context.Context) (rag.EmbedderID, error) {
+	m, err := e.c.find(ctx, e.model)
+	if err != nil {
+		return rag.EmbedderID{}, err
+	}
+	e.mu.Lock()
+	dimension := e.dimension
+	e.mu.Unlock()
+	if dimension == 0 {
+		v, err := e.Embed(ctx, rag.ForPassage, []string{"dimension"})
+		if err != nil {
+			return rag.EmbedderID{}, err
+		}
+		dimension = len(v[0])
+	}
+	return rag.EmbedderID{Name: m.Name, Digest: m.Digest, Dimension: dimension}, nil
+}
