@@ -12,12 +12,13 @@ type Document struct {
 	Source    string // the path or name it came under; unique in its knowledge base
 	Title     string
 	MediaType string
-	Encoding  string // character encoding of a plain text file, "" where the format says it
-	Version   string // given by the operator, else the first 8 hex digits of Digest
-	Language  string // ISO 639-1 of most of its passages, "unknown" where none could be told
-	Digest    string // SHA-256 of the file's bytes, hex
-	Text      string // the extracted text, UTF-8 in NFC; spans count its bytes
-	Pages     int    // 0 where the format has none
+	Encoding  string   // character encoding of a plain text file, "" where the format says it
+	Version   string   // given by the operator, else the first 8 hex digits of Digest
+	Language  string   // ISO 639-1 of most of its passages, "unknown" where none could be told
+	Digest    string   // SHA-256 of the file's bytes, hex
+	Text      string   // the extracted text, UTF-8 in NFC; spans count its bytes
+	Warnings  []string // what could not be read of it; not kept
+	Pages     int      // 0 where the format has none
 }
 
 // Passage is the unit that is indexed, retrieved and cited: a piece of a document with its exact place in it.
@@ -103,4 +104,22 @@ type Update struct {
 	Change uint64  // the change counter after it
 	Remove []int64 // passages that are gone
 	Add    []Entry
+}
+
+// Extracted is a file's text with its structure: what an extractor makes and a chunker cuts.
+type Extracted struct {
+	Text      string // UTF-8 in NFC, line breaks as \n
+	Title     string
+	MediaType string
+	Encoding  string    // character encoding of a plain text file, "" where the format says it
+	Pages     []int     // offset in Text where each page starts; nil where the format has none
+	Headings  []Heading // in order
+	Warnings  []string  // what could not be read, for the person who ingested it
+}
+
+// Heading is a heading in an extracted text.
+type Heading struct {
+	Level int // 1 is the outermost
+	Text  string
+	Span  Span // its line in the text
 }

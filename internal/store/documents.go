@@ -27,30 +27,12 @@ type Info struct {
 	Pending   int    `json:"pending,omitempty"` // passages that wait for their vectors
 }
 
-// Known is what is remembered of a document to tell whether it has to be read again.
-type Known struct {
-	Digest  string
-	Recipe  string
-	Version string
-}
-
-// New is a document to be kept, with its passages and, where an embedder answered, their vectors.
-type New struct {
-	Document rag.Document
-	Recipe   string
-	Root     string // the folder it was found under
-	Bytes    int64
-	Passages []rag.Passage
-	Vectors  [][]float32 // nil, or one a passage
-	Embedder rag.EmbedderID
-}
-
 // Known looks a source up; false where it was never ingested.
-func (s *Store) Known(ctx context.Context, base, source string) (Known, bool, error) {
-	var k Known
+func (s *Store) Known(ctx context.Context, base, source string) (rag.KnownDocument, bool, error) {
+	var k rag.KnownDocument
 	err := s.read.QueryRowContext(ctx, `
-SELECT d.digest, d.recipe, d.version FROM documents d JOIN bases b ON b.id = d.base WHERE b.name = ? AND d.source = ?`, base, source).
-		Scan(&k.Digest, &k.Recipe, &k.Version)
+SELECT d.digest, d.recipe, d.version, d.origin FROM documents d JOIN bases b ON b.id = d.base WHERE b.name = ? AND d.source = ?`, base, source).
+		Scan(&k.Digest, &k.Recipe, &k.Version, &k.Origin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return k, false, nil
 	}
@@ -58,7 +40,7 @@ SELECT d.digest, d.recipe, d.version FROM documents d JOIN bases b ON b.id = d.b
 }
 
 // Put keeps a document, in place of an older one of the same source, and tells the change.
-func (s *Store) Put(ctx context.Context, base string, n New) (rag.Update, error) {
+func (s *Store) Put(ctx context.Context, base string, n rag.NewDocument) (rag.Update, error) {
 	var u rag.Update
 	replaced := false
 	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
@@ -155,12 +137,12 @@ func int64s(rows *sql.Rows, err error) ([]int64, error) {
 	return ids, rows.Err()
 }
 
-func insert(ctx context.Context, tx *sql.Tx, baseID int64, n New) ([]rag.Entry, error) {
+func insert(ctx context.Context, tx *sql.Tx, baseID int64, n rag.NewDocument) ([]rag.Entry, error) {
 	d := n.Document
 	res, err := tx.ExecContext(ctx, `
-INSERT INTO documents (base, source, title, media_type, encoding, version, language, digest, recipe, root, pages, bytes, added, text)
+INSERT INTO documents (base, source, title, media_type, encoding, version, language, digest, recipe, origin, pages, bytes, added, text)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		baseID, d.Source, d.Title, d.MediaType, d.Encoding, d.Version, d.Language, d.Digest, n.Recipe, n.Root, d.Pages, n.Bytes, now(), d.Text)
+		baseID, d.Source, d.Title, d.MediaType, d.Encoding, d.Version, d.Language, d.Digest, n.Recipe, n.Origin, d.Pages, n.Bytes, now(), d.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -231,10 +213,17 @@ func (s *Store) Delete(ctx context.Context, base string, sources []string) (dele
 
 var errNothing = errors.New("nothing to delete")
 
-// UnderRoot lists the sources that were found under a folder.
-func (s *Store) UnderRoot(ctx context.Context, base, root string) ([]string, error) {
-	return stringsOf(s.read.QueryContext(ctx, `
-SELECT d.source FROM documents d JOIN bases b ON b.id = d.base WHERE b.name = ? AND d.root = ? ORDER BY d.source`, base, root))
+// Origins maps the sources of a knowledge base whose files lie on this machine to the files' absolute paths.
+func (s *Store) Origins(ctx context.Context, base string) (map[string]string, error) {
+	out := map[string]string{}
+	err := s.each(ctx, `
+SELECT d.source, d.origin FROM documents d JOIN bases b ON b.id = d.base WHERE b.name = ? AND d.origin <> ''`, []any{base}, func(rows *sql.Rows) error {
+		var source, origin string
+		err := rows.Scan(&source, &origin)
+		out[source] = origin
+		return err
+	})
+	return out, err
 }
 
 func stringsOf(rows *sql.Rows, err error) ([]string, error) {

@@ -30,13 +30,14 @@ CREATE TABLE documents (
   language   TEXT NOT NULL,
   digest     TEXT NOT NULL,             -- SHA-256 of the file
   recipe     TEXT NOT NULL,             -- how it was read and cut; another recipe reads it again
-  root       TEXT NOT NULL,             -- the folder it was found under; '' for single files and uploads
+  origin     TEXT NOT NULL,             -- absolute path of the file on this machine; '' for uploads
   pages      INTEGER NOT NULL,
   bytes      INTEGER NOT NULL,
   added      INTEGER NOT NULL,          -- Unix seconds
   text       TEXT NOT NULL,
   UNIQUE (base, source)
 );
+CREATE INDEX documents_origin ON documents(base, origin);
 CREATE TABLE passages (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,
   document INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
@@ -54,13 +55,9 @@ CREATE INDEX passages_document ON passages(document);
 CREATE INDEX passages_pending ON passages(document) WHERE vector IS NULL;
 CREATE TABLE jobs (
   id       TEXT PRIMARY KEY,
-  base     TEXT NOT NULL,
-  state    TEXT NOT NULL,               -- queued, running, done, failed, cancelled
-  request  TEXT NOT NULL,               -- JSON of the ingest request
-  report   TEXT NOT NULL DEFAULT '',    -- JSON of the report so far
-  error    TEXT NOT NULL DEFAULT '',
-  created  INTEGER NOT NULL,
-  finished INTEGER NOT NULL DEFAULT 0
+  data     BLOB NOT NULL,               -- JSON of whoever does the job
+  created  INTEGER NOT NULL,            -- Unix nanoseconds
+  finished INTEGER NOT NULL DEFAULT 0   -- 0 until it ended: such jobs go on after a restart
 );
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 `}

@@ -1,0 +1,154 @@
+package ingest
+
+import (
+	"context"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// embedding makes vectors for one job. After the embedder failed once, the rest of the job goes on without it.
+type embedding struct {
+	service *Service
+	base    string
+	failed  error
+	name    string
+}
+
+// passages embeds a document's passages: nil vectors without an error where no embedder answers.
+func (e *embedding) passages(ctx context.Context, title string, passages []rag.Passage) ([][]float32, rag.EmbedderID, error) {
+	if e.failed != nil {
+		return nil, rag.EmbedderID{}, nil
+	}
+	embedder, id, err := e.service.Embedders.EmbedderFor(ctx, e.base)
+	if err == nil && id.IsZero() {
+		return nil, id, nil
+	}
+	var vectors [][]float32
+	if err == nil {
+		texts := make([]string, len(passages))
+		for i, p := range passages {
+			texts[i] = EmbedText(title, p)
+		}
+		start := time.Now()
+		vectors, err = embedder.Embed(ctx, rag.ForPassage, texts)
+		e.service.observe(StageEmbed, start)
+	}
+	if ctx.Err() != nil {
+		return nil, id, ctx.Err()
+	}
+	if err != nil {
+		e.failed = err
+		e.service.Log.Warn("embedder does not answer; passages are kept and get their vectors later", "db", e.base, "error", err)
+		return nil, rag.EmbedderID{}, nil
+	}
+	id.Dimension = len(vectors[0])
+	e.name = id.Name
+	return vectors, id, nil
+}
+
+// EmbedText is what stands for a passage before an embedder: its title and headings, which say what it is about, and its text.
+func EmbedText(title string, p rag.Passage) string {
+	text := p.Text
+	if p.Heading != "" {
+		text = p.Heading + "\n" + text
+	}
+	if title != "" && title != p.Heading {
+		text = title + "\n" + text
+	}
+	return text
+}
+
+// makeUp gives vectors to passages of the job's knowledge base that have none, as long as the embedder answers.
+func (s *Service) makeUp(ctx context.Context, j *job, e *embedding) error {
+	_, left, err := s.embedPending(ctx, e, func(n int) {
+		j.update(func(job *Job) { job.Report.Vectors += n })
+	})
+	j.update(func(job *Job) {
+		job.Report.Embedder, job.Report.Pending = e.name, left
+		if e.failed != nil {
+			job.Report.Notice = "The embedder did not answer, so passages are found by their words until it does: " + sentence(e.failed)
+		}
+	})
+	return err
+}
+
+// embedPending works through the passages without vectors, batch by batch, and says how many it made and how many are left.
+func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(int)) (made, left int, err error) {
+	for e.failed == nil {
+		batch, err := s.Documents.Pending(ctx, e.base, s.Config.EmbedBatch)
+		if err != nil || len(batch) == 0 {
+			s.setPending(e.base, false)
+			return made, 0, err
+		}
+		vectors, id, err := e.mixed(ctx, batch)
+		if err != nil {
+			return made, len(batch), err
+		}
+		if vectors == nil {
+			break
+		}
+		u, err := s.Documents.SetVectors(ctx, e.base, id, batch, vectors)
+		if err != nil {
+			return made, len(batch), err
+		}
+		if err := s.tell(ctx, e.base, u); err != nil {
+			return made, 0, err
+		}
+		made += len(u.Add)
+		progress(len(u.Add))
+		if len(u.Add) == 0 {
+			break // all of them went meanwhile
+		}
+	}
+	rest, err := s.Documents.Pending(ctx, e.base, maxPendingCount)
+	s.setPending(e.base, e.failed != nil && len(rest) > 0)
+	return made, len(rest), err
+}
+
+// maxPendingCount bounds how far waiting passages are counted.
+const maxPendingCount = 10_000
+
+// mixed embeds passages of several documents.
+func (e *embedding) mixed(ctx context.Context, batch []rag.Passage) ([][]float32, rag.EmbedderID, error) {
+	titled := make([]rag.Passage, len(batch))
+	for i, p := range batch {
+		p.Text = EmbedText(p.Title, p)
+		p.Heading = ""
+		titled[i] = p
+	}
+	return e.passages(ctx, "", titled)
+}
+
+func (s *Service) setPending(base string, pending bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if pending {
+		s.pending[base] = true
+	} else {
+		delete(s.pending, base)
+	}
+}
+
+// catchUp tries again to give vectors to passages that wait for them.
+func (s *Service) catchUp(ctx context.Context) {
+	s.mu.Lock()
+	bases := make([]string, 0, len(s.pending))
+	for base := range s.pending {
+		bases = append(bases, base)
+	}
+	s.mu.Unlock()
+	for _, base := range bases {
+		made, _, err := s.embedPending(ctx, &embedding{service: s, base: base}, func(int) {})
+		if rag.KindOf(err) == rag.NotFound {
+			s.setPending(base, false)
+			continue
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("make up for missing vectors", "db", base, "error", err)
+		}
+		if made > 0 {
+			s.Log.Info("passages got their vectors", "db", base, "passages", made)
+		}
+	}
+}

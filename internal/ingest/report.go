@@ -1,0 +1,143 @@
+package ingest
+
+import "github.com/ollama-rag/ollama-rag/internal/rag"
+
+// State is where a job stands.
+type State string
+
+// The states of a job.
+const (
+	Queued    State = "queued"
+	Running   State = "running"
+	Done      State = "done"
+	Failed    State = "failed"
+	Cancelled State = "cancelled"
+)
+
+// Job is one piece of ingest work.
+type Job struct {
+	ID       string  `json:"id"`
+	DB       string  `json:"db"`
+	State    State   `json:"state"`
+	Request  Request `json:"request"`
+	Report   Report  `json:"report"`
+	Error    string  `json:"error,omitempty"`
+	Created  int64   `json:"created"`            // Unix seconds
+	Finished int64   `json:"finished,omitempty"` // Unix seconds
+}
+
+// Request is what a job has to do.
+type Request struct {
+	DB      string `json:"db"`
+	Version string `json:"version"` // for all of its documents; empty means one made from each file's bytes
+	Paths   []Path `json:"paths"`
+	Spool   string `json:"spool,omitempty"` // folder of uploaded files, removed when the job ended
+}
+
+// Path is a file or a folder to read.
+type Path struct {
+	Name   string `json:"name"`             // as the person wrote it; sources are named after it
+	File   string `json:"file"`             // absolute
+	Upload bool   `json:"upload,omitempty"` // the file is a spooled copy: it has no origin on this machine
+}
+
+// Status says what became of a file.
+type Status string
+
+// What becomes of a file.
+const (
+	Added     Status = "added"
+	Replaced  Status = "replaced"
+	Unchanged Status = "unchanged"
+	Skipped   Status = "skipped"
+	Deleted   Status = "deleted"
+)
+
+// Item is one file of a report.
+type Item struct {
+	Source   string   `json:"source"`
+	Status   Status   `json:"status"`
+	Code     string   `json:"code,omitempty"`   // kind of the fault, for a skipped file
+	Reason   string   `json:"reason,omitempty"` // why it was skipped
+	Kind     string   `json:"kind,omitempty"`   // media type
+	Encoding string   `json:"encoding,omitempty"`
+	Passages int      `json:"passages,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Report is what a job has done so far.
+type Report struct {
+	Files        int     `json:"files"` // found so far
+	FilesDone    int     `json:"files_done"`
+	Added        int     `json:"added"`
+	Replaced     int     `json:"replaced"`
+	Unchanged    int     `json:"unchanged"`
+	Skipped      int     `json:"skipped"`
+	Deleted      int     `json:"deleted"`
+	Passages     int     `json:"passages"`          // made
+	Vectors      int     `json:"vectors"`           // made
+	Pending      int     `json:"pending,omitempty"` // passages that wait for their vectors
+	Bytes        int64   `json:"bytes"`
+	Seconds      float64 `json:"seconds"`
+	Current      string  `json:"current,omitempty"`  // the file at work
+	Embedder     string  `json:"embedder,omitempty"` // its name; empty means by words alone
+	Notice       string  `json:"notice,omitempty"`
+	Items        []Item  `json:"items"`
+	ItemsOmitted int     `json:"items_omitted,omitempty"`
+}
+
+// MaxReportItems bounds the items kept in a report. Faults are kept before files that went well.
+const MaxReportItems = 2000
+
+func (r *Report) add(it Item) {
+	r.FilesDone++
+	switch it.Status {
+	case Added:
+		r.Added++
+	case Replaced:
+		r.Replaced++
+	case Unchanged:
+		r.Unchanged++
+	case Skipped:
+		r.Skipped++
+	case Deleted:
+		r.Deleted++
+		r.FilesDone--
+	}
+	r.Passages += it.Passages
+	if len(r.Items) >= MaxReportItems {
+		r.ItemsOmitted++
+		if it.Status != Skipped || !r.dropWell() {
+			return
+		}
+	}
+	r.Items = append(r.Items, it)
+}
+
+// dropWell makes room by forgetting one file that went well.
+func (r *Report) dropWell() bool {
+	for i, it := range r.Items {
+		if it.Status != Skipped {
+			r.Items = append(r.Items[:i], r.Items[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// Nothing says that not one file of the job could be read, with the first reason.
+func (r *Report) Nothing() error {
+	if r.Skipped == 0 || r.Added+r.Replaced+r.Unchanged+r.Deleted > 0 {
+		return nil
+	}
+	for _, it := range r.Items {
+		if it.Status == Skipped {
+			kind := rag.Unreadable
+			if it.Code == string(rag.TooLarge) {
+				kind = rag.TooLarge
+			}
+			return rag.Errorf(kind, "nothing_ingested", "none of the %d files could be read; %s: %s", r.Skipped, it.Source, it.Reason)
+		}
+	}
+	return nil
+}

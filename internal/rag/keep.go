@@ -1,0 +1,28 @@
+package rag
+
+// NewDocument is a document to be kept, with its passages and, where an embedder answered, their vectors.
+type NewDocument struct {
+	Document Document
+	Recipe   string // how it was read and cut
+	Origin   string // absolute path of its file on this machine, "" for uploads
+	Bytes    int64  // size of the file
+	Passages []Passage
+	Vectors  [][]float32 // nil, or one a passage
+	Embedder EmbedderID
+}
+
+// KnownDocument is what is remembered of a document to tell whether it has to be read again.
+type KnownDocument struct {
+	Digest  string
+	Recipe  string
+	Version string
+	Origin  string
+}
+
+// JobRecord is a durable piece of work. Data is the JSON of whoever does it.
+type JobRecord struct {
+	ID       string
+	Data     []byte
+	Created  int64 // Unix nanoseconds
+	Finished int64 // Unix nanoseconds, 0 until it ended
+}
