@@ -32,6 +32,7 @@ type Found struct {
 }
 
 // block is how many rows are multiplied before their scores are looked at: the rows of one word of Bits, few enough for the
+// processor's first cache.
 const block = 64
 
 // Scan returns the rows of m in keep with the highest approximate dot product with q, best first, at most top of them. Equal

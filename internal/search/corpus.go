@@ -1,0 +1,46 @@
+package search
+
+import (
+	"context"
+	"iter"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// Corpus is where an index comes from and where the texts of hits are read. Package store implements it.
+type Corpus interface {
+	// Passages reads passages in the order of ids; those that are gone are left out.
+	Passages(ctx context.Context, db string, ids []int64) ([]rag.Passage, error)
+	// Vectors reads the vectors of those ids that have one.
+	Vectors(ctx context.Context, db string, ids []int64) (map[int64][]float32, error)
+	// Change is the knowledge base's change counter; a rag.NotFound error if there is no such knowledge base.
+	Change(ctx context.Context, db string) (uint64, error)
+	// Entries yields every passage with its text, in ascending order of id. It stops at the first error.
+	Entries(ctx context.Context, db string) iter.Seq2[Entry, error]
+}
+
+// Entry is a passage and its vector, nil where it has none. The vector need not be of unit length.
+type Entry struct {
+	Passage rag.Passage
+	Vector  []float32
+}
+
+// Update is one committed change of a knowledge base.
+type Update struct {
+	Change uint64  // the change counter after it, one more than before
+	Remove []int64 // passages that are gone; those not known are passed over
+	Add    []Entry // passages that are new, or replace the one of the same id; in any order
+}
+
+// Stats is what a knowledge base's index is at this moment.
+type Stats struct {
+	Loaded    bool   // false until the first question or update; then the other figures are 0
+	Change    uint64 // the change counter it stands for
+	Passages  int
+	Vectors   int
+	Dimension int   // of the vectors; 0 where there are none
+	Terms     int   // distinct in each segment, summed
+	Segments  int   //
+	Deleted   int   // passages that are gone but still in a segment
+	Bytes     int64 // of memory, without what questions use for a moment
+}
