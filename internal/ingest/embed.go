@@ -62,9 +62,9 @@ func EmbedText(title string, p rag.Passage) string {
 // makeUp gives vectors to passages of the job's knowledge base that have none, as long as the embedder answers.
 func (s *Service) makeUp(ctx context.Context, j *job, e *embedding) error {
 	_, left, err := s.embedPending(ctx, e, func(n int) {
-		j.update(func(job *Job) { job.Report.Vectors += n })
+		j.update(func(job *rag.Job) { job.Report.Vectors += n })
 	})
-	j.update(func(job *Job) {
+	j.update(func(job *rag.Job) {
 		job.Report.Embedder, job.Report.Pending = e.name, left
 		if e.failed != nil {
 			job.Report.Notice = "The embedder did not answer, so passages are found by their words until it does: " + sentence(e.failed)

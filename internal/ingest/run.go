@@ -31,7 +31,7 @@ type file struct {
 
 // ingest does a job: files are read ahead on several cores and stored in order.
 func (s *Service) ingest(ctx context.Context, j *job) error {
-	files, err := s.list(j.Request, func(n int) { j.update(func(job *Job) { job.Report.Files = n }) })
+	files, err := s.list(j.Request, func(n int) { j.update(func(job *rag.Job) { job.Report.Files = n }) })
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			j.update(func(job *Job) { job.Report.Current = f.source })
+			j.update(func(job *rag.Job) { job.Report.Current = f.source })
 			if err := s.finish(ctx, j, f, embed); err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 }
 
 // read reads and cuts one file. A fault of the file is kept in it; the error it returns is the store's.
-func (s *Service) read(ctx context.Context, req Request, f *file) (err error) {
+func (s *Service) read(ctx context.Context, req rag.IngestRequest, f *file) (err error) {
 	if f.err != nil {
 		return nil
 	}
@@ -192,14 +192,14 @@ func mainLanguage(passages []rag.Passage) string {
 
 // finish embeds and stores one file, tells the followers, and writes the outcome into the report.
 func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding) error {
-	item := Item{Source: f.source, Kind: f.new.Document.MediaType, Encoding: f.new.Document.Encoding, Warnings: f.new.Document.Warnings}
+	item := rag.ReportItem{Source: f.source, Kind: f.new.Document.MediaType, Encoding: f.new.Document.Encoding, Warnings: f.new.Document.Warnings}
 	switch {
 	case f.err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case f.err != nil:
-		item.Status, item.Reason, item.Code = Skipped, sentence(f.err), string(rag.KindOf(f.err))
+		item.Status, item.Reason, item.Code = rag.FileSkipped, sentence(f.err), string(rag.KindOf(f.err))
 	case f.same:
-		item.Status = Unchanged
+		item.Status = rag.FileUnchanged
 	default:
 		vectors, id, err := embed.passages(ctx, f.new.Document.Title, f.new.Passages)
 		if err != nil {
@@ -215,13 +215,13 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 		if err := s.tell(ctx, j.DB, u); err != nil {
 			return err
 		}
-		item.Status, item.Passages = Added, len(f.new.Passages)
+		item.Status, item.Passages = rag.FileAdded, len(f.new.Passages)
 		if f.old {
-			item.Status = Replaced
+			item.Status = rag.FileReplaced
 		}
 	}
-	j.update(func(job *Job) {
-		job.Report.add(item)
+	j.update(func(job *rag.Job) {
+		job.Report.Add(item)
 		job.Report.Bytes += f.new.Bytes
 		job.Report.Vectors += len(f.new.Vectors)
 	})
@@ -273,9 +273,9 @@ func (s *Service) removeVanished(ctx context.Context, j *job, files []*file) err
 		return nil
 	}
 	deleted, err := s.Remove(ctx, j.DB, gone)
-	j.update(func(job *Job) {
+	j.update(func(job *rag.Job) {
 		for _, source := range deleted {
-			job.Report.add(Item{Source: source, Status: Deleted})
+			job.Report.Add(rag.ReportItem{Source: source, Status: rag.FileDeleted})
 		}
 	})
 	return err

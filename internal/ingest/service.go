@@ -68,7 +68,7 @@ type Service struct {
 type Stats struct {
 	QueueDepth    int
 	OldestQueued  time.Time // zero where none waits
-	Files         map[Status]uint64
+	Files         map[rag.FileStatus]uint64
 	Passages      uint64
 	StageSeconds  map[string]float64 // read, cut, embed, store
 	StageCalls    map[string]uint64
@@ -85,21 +85,21 @@ const (
 )
 
 type job struct {
-	Job
+	rag.Job
 	mu     sync.Mutex
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-func (j *job) snapshot() Job {
+func (j *job) snapshot() rag.Job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	out := j.Job
-	out.Report.Items = append([]Item(nil), j.Report.Items...)
+	out.Report.Items = append([]rag.ReportItem(nil), j.Report.Items...)
 	return out
 }
 
-func (j *job) update(f func(*Job)) {
+func (j *job) update(f func(*rag.Job)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	f(&j.Job)
@@ -110,17 +110,17 @@ func (s *Service) Start(ctx context.Context) error {
 	s.Config = s.Config.withDefaults()
 	s.jobs, s.pending = map[string]*job{}, map[string]bool{}
 	s.wake, s.ended = make(chan struct{}, 1), make(chan struct{})
-	s.stats.Files, s.stats.StageSeconds, s.stats.StageCalls = map[Status]uint64{}, map[string]float64{}, map[string]uint64{}
+	s.stats.Files, s.stats.StageSeconds, s.stats.StageCalls = map[rag.FileStatus]uint64{}, map[string]float64{}, map[string]uint64{}
 	records, err := s.Jobs.Jobs(ctx, true)
 	if err != nil {
 		return fmt.Errorf("unfinished jobs: %w", err)
 	}
 	for _, r := range records {
-		var j Job
+		var j rag.Job
 		if err := json.Unmarshal(r.Data, &j); err != nil {
 			return fmt.Errorf("unfinished job %s: %w", r.ID, err)
 		}
-		j.State, j.Report = Queued, Report{}
+		j.State, j.Report = rag.JobQueued, rag.IngestReport{}
 		s.enqueue(j)
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -136,16 +136,16 @@ func (s *Service) Close() {
 }
 
 // Submit keeps a job and answers with it; the work begins as soon as those before it are done.
-func (s *Service) Submit(ctx context.Context, req Request) (Job, error) {
-	j := Job{ID: rand.Text(), DB: req.DB, State: Queued, Request: req, Created: time.Now().Unix()}
+func (s *Service) Submit(ctx context.Context, req rag.IngestRequest) (rag.Job, error) {
+	j := rag.Job{ID: rand.Text(), DB: req.DB, State: rag.JobQueued, Request: req, Created: time.Now().Unix()}
 	if err := s.keep(ctx, j); err != nil {
-		return Job{}, err
+		return rag.Job{}, err
 	}
 	s.enqueue(j)
 	return j, nil
 }
 
-func (s *Service) enqueue(j Job) {
+func (s *Service) enqueue(j rag.Job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := &job{Job: j, done: make(chan struct{})}
@@ -157,7 +157,7 @@ func (s *Service) enqueue(j Job) {
 	}
 }
 
-func (s *Service) keep(ctx context.Context, j Job) error {
+func (s *Service) keep(ctx context.Context, j rag.Job) error {
 	data, err := json.Marshal(j)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (s *Service) keep(ctx context.Context, j Job) error {
 }
 
 // Wait waits until a job ended, or ctx did.
-func (s *Service) Wait(ctx context.Context, id string) (Job, error) {
+func (s *Service) Wait(ctx context.Context, id string) (rag.Job, error) {
 	s.mu.Lock()
 	j := s.jobs[id]
 	s.mu.Unlock()
@@ -182,7 +182,7 @@ func (s *Service) Wait(ctx context.Context, id string) (Job, error) {
 }
 
 // Job tells where a job stands.
-func (s *Service) Job(ctx context.Context, id string) (Job, error) {
+func (s *Service) Job(ctx context.Context, id string) (rag.Job, error) {
 	s.mu.Lock()
 	j := s.jobs[id]
 	s.mu.Unlock()
@@ -191,19 +191,19 @@ func (s *Service) Job(ctx context.Context, id string) (Job, error) {
 	}
 	r, err := s.Jobs.Job(ctx, id)
 	if err != nil {
-		return Job{}, err
+		return rag.Job{}, err
 	}
-	var out Job
+	var out rag.Job
 	return out, json.Unmarshal(r.Data, &out)
 }
 
 // List gives the jobs that are kept, the oldest first.
-func (s *Service) List(ctx context.Context) ([]Job, error) {
+func (s *Service) List(ctx context.Context) ([]rag.Job, error) {
 	records, err := s.Jobs.Jobs(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Job, 0, len(records))
+	list := make([]rag.Job, 0, len(records))
 	for _, r := range records {
 		j, err := s.Job(ctx, r.ID)
 		if err != nil {
@@ -215,7 +215,7 @@ func (s *Service) List(ctx context.Context) ([]Job, error) {
 }
 
 // Cancel stops a job after the file at hand; what it has read stays.
-func (s *Service) Cancel(ctx context.Context, id string) (Job, error) {
+func (s *Service) Cancel(ctx context.Context, id string) (rag.Job, error) {
 	s.mu.Lock()
 	j := s.jobs[id]
 	s.mu.Unlock()
@@ -223,8 +223,8 @@ func (s *Service) Cancel(ctx context.Context, id string) (Job, error) {
 		return s.Job(ctx, id) // ended already, or unknown
 	}
 	j.mu.Lock()
-	if j.State == Queued {
-		j.State = Cancelled
+	if j.State == rag.JobQueued {
+		j.State = rag.JobCancelled
 	}
 	if j.cancel != nil {
 		j.cancel()
@@ -307,9 +307,9 @@ func (s *Service) run(ctx context.Context, j *job) {
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	j.mu.Lock()
-	cancelled := j.State == Cancelled
+	cancelled := j.State == rag.JobCancelled
 	if !cancelled {
-		j.State, j.cancel = Running, cancel
+		j.State, j.cancel = rag.JobRunning, cancel
 	}
 	j.mu.Unlock()
 	start := time.Now()
@@ -325,17 +325,17 @@ func (s *Service) run(ctx context.Context, j *job) {
 		close(j.done)
 		return
 	}
-	j.update(func(job *Job) {
+	j.update(func(job *rag.Job) {
 		job.Report.Seconds = time.Since(start).Seconds()
 		job.Report.Current = ""
 		job.Finished = time.Now().Unix()
 		switch {
 		case work.Err() != nil || errors.Is(err, context.Canceled):
-			job.State = Cancelled
+			job.State = rag.JobCancelled
 		case err != nil:
-			job.State, job.Error = Failed, sentence(err)
+			job.State, job.Error = rag.JobFailed, sentence(err)
 		default:
-			job.State = Done
+			job.State = rag.JobDone
 		}
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {

@@ -12,7 +12,7 @@ import (
 
 // list finds the files of a request. Symbolic links inside a folder are not followed; hidden files and folders are passed
 // over; a file named in the request itself is always taken. Files of a kind that cannot be read are listed, to be reported.
-func (s *Service) list(req Request, progress func(int)) ([]*file, error) {
+func (s *Service) list(req rag.IngestRequest, progress func(int)) ([]*file, error) {
 	var files []*file
 	seen := map[string]bool{}
 	add := func(name, path string, upload bool, err error) error {
@@ -46,7 +46,7 @@ func kindName(path string) string {
 	return "extensionless"
 }
 
-func walk(p Path, add func(name, path string, upload bool, err error) error) error {
+func walk(p rag.IngestPath, add func(name, path string, upload bool, err error) error) error {
 	info, err := os.Stat(p.File)
 	if err != nil {
 		return add(p.Name, p.File, p.Upload, rag.Errorf(rag.Unreadable, "", "cannot be opened: %s", plain(err)).Because(err))

@@ -10,18 +10,6 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
-// Base is a knowledge base as lists show it.
-type Base struct {
-	Name      string         `json:"name"`
-	Created   int64          `json:"created"` // Unix seconds
-	Documents int            `json:"documents"`
-	Passages  int            `json:"passages"`
-	Vectors   int            `json:"vectors"`
-	Bytes     int64          `json:"bytes"` // of the files it was read from
-	Embedder  rag.EmbedderID `json:"embedder"`
-	Change    uint64         `json:"change"`
-}
-
 // MaxNameLength bounds the names of knowledge bases and versions, in bytes.
 const MaxNameLength = 64
 
@@ -87,7 +75,7 @@ func (s *Store) forget(ctx context.Context) error {
 }
 
 // Bases lists the knowledge bases by name.
-func (s *Store) Bases(ctx context.Context) ([]Base, error) {
+func (s *Store) Bases(ctx context.Context) ([]rag.BaseInfo, error) {
 	rows, err := s.read.QueryContext(ctx, `
 SELECT b.name, b.created, b.change, b.embedder,
   (SELECT count(*) FROM documents d WHERE d.base = b.id),
@@ -99,9 +87,9 @@ FROM bases b ORDER BY b.name`)
 		return nil, err
 	}
 	defer rows.Close()
-	list := []Base{}
+	list := []rag.BaseInfo{}
 	for rows.Next() {
-		var b Base
+		var b rag.BaseInfo
 		var embedder string
 		if err := rows.Scan(&b.Name, &b.Created, &b.Change, &embedder, &b.Documents, &b.Bytes, &b.Passages, &b.Vectors); err != nil {
 			return nil, err

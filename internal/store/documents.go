@@ -11,22 +11,6 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
-// Info is a document as lists show it.
-type Info struct {
-	ID        int64  `json:"id"`
-	Source    string `json:"source"`
-	Title     string `json:"title"`
-	MediaType string `json:"media_type"`
-	Encoding  string `json:"encoding,omitempty"`
-	Version   string `json:"version"`
-	Language  string `json:"language"`
-	Pages     int    `json:"pages,omitempty"`
-	Bytes     int64  `json:"bytes"`
-	Added     int64  `json:"added"` // Unix seconds
-	Chunks    int    `json:"chunks"`
-	Pending   int    `json:"pending,omitempty"` // passages that wait for their vectors
-}
-
 // Known looks a source up; false where it was never ingested.
 func (s *Store) Known(ctx context.Context, base, source string) (rag.KnownDocument, bool, error) {
 	var k rag.KnownDocument
@@ -243,7 +227,7 @@ func stringsOf(rows *sql.Rows, err error) ([]string, error) {
 }
 
 // Documents lists a knowledge base's documents by source.
-func (s *Store) Documents(ctx context.Context, base string) ([]Info, error) {
+func (s *Store) Documents(ctx context.Context, base string) ([]rag.DocumentInfo, error) {
 	if _, err := s.Change(ctx, base); err != nil {
 		return nil, err
 	}
@@ -254,9 +238,9 @@ FROM documents d JOIN bases b ON b.id = d.base LEFT JOIN passages p ON p.documen
 		return nil, err
 	}
 	defer rows.Close()
-	list := []Info{}
+	list := []rag.DocumentInfo{}
 	for rows.Next() {
-		var d Info
+		var d rag.DocumentInfo
 		if err := rows.Scan(&d.ID, &d.Source, &d.Title, &d.MediaType, &d.Encoding, &d.Version, &d.Language, &d.Pages, &d.Bytes, &d.Added, &d.Chunks, &d.Pending); err != nil {
 			return nil, err
 		}
