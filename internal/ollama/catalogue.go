@@ -20,8 +20,8 @@ type catalogue struct {
 
 	mu      sync.Mutex
 	shown   map[string]shown // by digest
-	flight  *flight // running now, else nil
-	models  []Model // of the last good look-up; never changed, only replaced
+	flight  *flight          // running now, else nil
+	models  []Model          // of the last good look-up; never changed, only replaced
 	listed  time.Time
 	err     error // of the last look-up
 	checked time.Time
