@@ -71,7 +71,7 @@ func (b *builder) add(e *Entry) {
 		b.counts[term] = 0
 	}
 	b.touched = b.touched[:0]
-	b.addRow(p.ID, length, p.Language, p.Version, p.Source)
+	b.addRow(p.ID, length, f, p.Language, p.Version, p.Source)
 	b.addVector(row, e.Vector)
 }
 
@@ -114,9 +114,10 @@ func (b *builder) addPosting(term, row, count uint32) {
 	b.postings = append(b.postings, row<<8|count)
 }
 
-func (b *builder) addRow(id int64, length uint32, language, version, source string) {
+func (b *builder) addRow(id int64, length uint32, f family, language, version, source string) {
 	b.seg.ids = append(b.seg.ids, id)
 	b.seg.lengths = append(b.seg.lengths, length)
+	b.seg.families = append(b.seg.families, uint8(f))
 	b.columns.language.add(language)
 	b.columns.version.add(version)
 	b.columns.source.add(source)

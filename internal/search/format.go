@@ -48,6 +48,7 @@ type codec struct {
 func (s *segment) lists(c *codec) {
 	list(c, &s.ids)
 	list(c, &s.lengths)
+	list(c, &s.families)
 	for _, col := range []*column{&s.language, &s.version, &s.source} {
 		list(c, &col.values.ends)
 		list(c, &col.values.blob)
@@ -195,8 +196,13 @@ func littleEndian() bool {
 // sound says whether nothing that follows from a segment's lists can lead out of them.
 func (s *segment) sound() bool {
 	rows, terms := s.rows(), s.terms.len()
-	if rows == 0 || rows > maxRows || len(s.lengths) != rows || !ascending(s.ids) {
+	if rows == 0 || rows > maxRows || len(s.lengths) != rows || len(s.families) != rows || !ascending(s.ids) {
 		return false
+	}
+	for _, f := range s.families {
+		if f >= families {
+			return false
+		}
 	}
 	for _, c := range []*column{&s.language, &s.version, &s.source} {
 		if len(c.rows) != rows || !c.values.sound() || !below(c.rows, c.values.len()) {

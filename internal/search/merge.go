@@ -24,7 +24,7 @@ func mergeViews(views []*view, dim int) *segment {
 	for row, o := range origins {
 		s := views[o.view].seg
 		places[o.view][o.row] = uint32(row)
-		b.addRow(s.ids[o.row], s.lengths[o.row], s.language.of(o.row), s.version.of(o.row), s.source.of(o.row))
+		b.addRow(s.ids[o.row], s.lengths[o.row], family(s.families[o.row]), s.language.of(o.row), s.version.of(o.row), s.source.of(o.row))
 		if j := vecRows[o.view][o.row]; j != none {
 			b.seg.matrix.AppendRow(&s.matrix, int(j))
 			b.seg.vecRows = append(b.seg.vecRows, uint32(row))

@@ -23,6 +23,7 @@ type posting = uint32
 type segment struct {
 	ids      []int64
 	lengths  []uint32 // words of each row
+	families []uint8  // of each row
 	language column
 	version  column
 	source   column
@@ -150,7 +151,7 @@ func (s *segment) rowOf(vecRow int) int {
 }
 
 func (s *segment) bytes() int64 {
-	n := 8*len(s.ids) + len(s.terms.blob) + len(s.matrix.Codes)
+	n := 9*len(s.ids) + len(s.terms.blob) + len(s.matrix.Codes)
 	words := len(s.lengths) + len(s.terms.ends) + len(s.slots) + len(s.starts) + len(s.postings) + len(s.vecRows) + len(s.matrix.Scales)
 	for _, c := range []*column{&s.language, &s.version, &s.source} {
 		n += len(c.values.blob)

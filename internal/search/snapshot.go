@@ -26,8 +26,9 @@ type view struct {
 	dead vec.Bits // nil if none is gone
 
 	live    int
-	words   uint64 // in live passages
-	vectors int    // of live passages
+	words   uint64        // in live passages
+	vectors int           // of live passages
+	members [families]int // live passages of each family
 }
 
 func newView(seg *segment, dead vec.Bits) *view {
@@ -35,6 +36,7 @@ func newView(seg *segment, dead vec.Bits) *view {
 	for row, n := range seg.lengths {
 		if v.alive(row) {
 			v.words += uint64(n)
+			v.members[seg.families[row]]++
 		}
 	}
 	if dead != nil {

@@ -74,16 +74,17 @@ func mostlyASCII(s string) bool {
 	return beyond*10 <= len(s)
 }
 
-// eachField yields the pieces of a passage that are searched as one: title, headings, text. A title or heading that the text
-// begins with, or that was there before, is not counted twice.
+// eachField yields the pieces of a passage that are searched as one: title, headings, text. A title or heading that is the first
+// line of the text, or was there before, is not counted twice.
 func eachField(p *rag.Passage, yield func(string)) {
-	body := strings.TrimLeft(p.Text, "# \t\r\n")
+	first, _, _ := strings.Cut(strings.TrimLeft(p.Text, "# \t\r\n"), "\n")
+	first = strings.TrimSpace(first)
 	title := strings.TrimSpace(p.Title)
-	if !strings.HasPrefix(body, title) {
+	if title != first {
 		yield(title)
 	}
 	for heading := range strings.SplitSeq(p.Heading, " > ") {
-		if heading = strings.TrimSpace(heading); heading != title && !strings.HasPrefix(body, heading) {
+		if heading = strings.TrimSpace(heading); heading != title && heading != first {
 			yield(heading)
 		}
 	}

@@ -13,9 +13,12 @@ import (
 // in Information Retrieval 3(4), 2009, with Lucene's idf, ln(1 + (N - df + 0.5) / (df + 0.5)), which is never negative. A word
 // counts as often as the question has it.
 const (
-	k1 = 1.2  // how soon more of the same word stops helping
-	b  = 0.75 // how much longer passages are discounted
+	k1          = 1.2  // how soon more of the same word stops helping
+	lengthShare = 0.75 // b: how much longer passages are discounted
 )
+
+// unaccentedWeight is what a word counts that had to give up its accents to be found at all: it may well be another word.
+const unaccentedWeight = 0.5
 
 // scored is a passage and its score by one method.
 type scored struct {
@@ -38,17 +41,20 @@ func better(a, b scored) int {
 	return 0
 }
 
-// wanted is a term that a question looks for, and how often it has it. Where folded is set, passages that have it are taken for
-// passages that have exact.
+// wanted is a word that a question looks for, in every family.
 type wanted struct {
-	exact, folded string
-	count         int
+	terms  [families]terms
+	weight float64 // of each time the question has it
+	count  int
 }
 
-// walk is what a question looks through: for each term the postings of each view.
+// terms are the terms of a word in a family. Where folded is set, passages that have it are taken for passages that have exact;
+// where both are "", the family leaves the word out.
+type terms struct{ exact, folded string }
+
+// walk is what a question looks through: for each word the postings of each view.
 type walk struct {
-	terms  []wanted
-	lists  [][]posting // of term i in view j at i*views+j
+	lists  [][]posting // of family f of word i in view j at (i*views+j)*families+f
 	keeps  []vec.Bits  // of each view
 	scores []float32   // of the rows of the view at hand; all 0 between uses
 }
@@ -64,18 +70,12 @@ func (s *snapshot) byWords(question string, keeps []vec.Bits, top int) []scored 
 	w := walks.Get().(*walk)
 	defer walks.Put(w)
 	w.keeps = keeps
-	w.terms = s.wantedTerms(question)
-	w.lists = w.lists[:0]
-	weights := make([]float32, len(w.terms))
-	for i, term := range w.terms {
-		df := 0
-		for _, v := range s.views {
-			list := v.seg.union(term)
-			df += v.count(list)
-			w.lists = append(w.lists, list)
-		}
+	words := s.wantedWords(question)
+	weights := make([]float32, len(words))
+	for i, word := range words {
+		df := w.look(s, word)
 		idf := math.Log(1 + (float64(s.passages-df)+0.5)/(float64(df)+0.5))
-		weights[i] = float32(float64(term.count) * idf * (k1 + 1))
+		weights[i] = float32(word.weight * float64(word.count) * idf * (k1 + 1))
 	}
 	best := newBest(top)
 	for i, v := range s.views {
@@ -83,17 +83,36 @@ func (s *snapshot) byWords(question string, keeps []vec.Bits, top int) []scored 
 		w.collect(v, i, best)
 	}
 	clear(w.lists)
-	w.terms, w.keeps = nil, nil
+	w.lists, w.keeps = w.lists[:0], nil
 	return best.sorted()
+}
+
+// look finds the postings of a word and counts the passages that have it, in all families: were each family counted by itself,
+// every word would be rare, and so precious, in the few passages of a language that the knowledge base hardly has. For the same
+// reason a word that a family leaves out since all its passages have it counts as being in all of them.
+func (w *walk) look(s *snapshot, word wanted) (df int) {
+	for _, v := range s.views {
+		for f, terms := range word.terms {
+			list := v.seg.union(terms)
+			df += v.count(list)
+			w.lists = append(w.lists, list)
+			if terms.exact == "" {
+				df += v.members[f]
+			}
+		}
+	}
+	return df
 }
 
 // score adds up the scores of the rows of view i.
 func (w *walk) score(s *snapshot, i int, weights []float32) {
 	seg := s.views[i].seg
 	w.scores = slices.Grow(w.scores[:0], seg.rows())[:seg.rows()]
-	base, slope := float32(k1*(1-b)), float32(k1*b/s.averageLength())
+	base, slope := float32(k1*(1-lengthShare)), float32(k1*lengthShare/s.averageLength())
 	for t, weight := range weights {
-		addScores(w.scores, seg.lengths, w.lists[t*len(s.views)+i], weight, base, slope)
+		for f := range families {
+			addScores(w.scores, seg.lengths, w.lists[(t*len(s.views)+i)*families+f], weight, base, slope)
+		}
 	}
 }
 
@@ -132,8 +151,11 @@ func (v *view) count(list []posting) int {
 	return n
 }
 
-// union gives the postings of a term: those of both of its forms, a passage that has both once, with its counts added.
-func (s *segment) union(term wanted) []posting {
+// union gives the postings of a word in a family: those of both of its terms, a passage that has both once, with its counts added.
+func (s *segment) union(term terms) []posting {
+	if term.exact == "" {
+		return nil
+	}
 	exact := s.lookup(term.exact)
 	if term.folded == "" {
 		return exact
@@ -160,37 +182,39 @@ func (s *segment) union(term wanted) []posting {
 	return append(append(both, exact...), folded...)
 }
 
-// wantedTerms gives the terms of a question in every family, in the order of its words.
+// wantedWords gives the different words of a question, in the order in which they first come.
 //
 // A word without accents looks for words that are like it but for accents, too. A word with accents means what it says, unless no
 // passage has it: then it is looked for without them.
-func (s *snapshot) wantedTerms(question string) []wanted {
-	var terms []wanted
+func (s *snapshot) wantedWords(question string) []wanted {
+	var all []wanted
+	places := map[string]int{}
 	for _, word := range text.AppendWords(nil, question) {
-		bare := text.Unaccent(word)
-		literal := bare != word && s.has(word)
-		for f := range family(families) {
-			term := wanted{exact: f.exact(bare), folded: f.folded(bare), count: 1}
-			if literal {
-				term = wanted{exact: f.exact(word), count: 1}
-			}
-			if term.exact != "" {
-				terms = want(terms, term)
-			}
+		if i, ok := places[word]; ok {
+			all[i].count++
+			continue
 		}
+		places[word] = len(all)
+		all = append(all, s.wanted(word))
 	}
-	return terms
+	return all
 }
 
-// want adds a term, or counts it once more.
-func want(terms []wanted, term wanted) []wanted {
-	for i := range terms {
-		if terms[i].exact == term.exact && terms[i].folded == term.folded {
-			terms[i].count++
-			return terms
+func (s *snapshot) wanted(word string) wanted {
+	w := wanted{weight: 1, count: 1}
+	bare := text.Unaccent(word)
+	literal := bare != word && s.has(word)
+	if bare != word && !literal {
+		w.weight = unaccentedWeight
+	}
+	for f := range family(families) {
+		if literal {
+			w.terms[f] = terms{exact: f.exact(word)}
+		} else {
+			w.terms[f] = terms{exact: f.exact(bare), folded: f.folded(bare)}
 		}
 	}
-	return append(terms, term)
+	return w
 }
 
 // has says whether any live passage has the word as it is written.
