@@ -24,8 +24,8 @@ func (s *Service) list(req rag.IngestRequest, progress func(int)) ([]*file, erro
 		if len(files) >= s.Config.MaxFiles {
 			return rag.Errorf(rag.TooLarge, "", "more than INGEST_MAX_FILES, %d files, in one job: ingest a smaller folder at a time", s.Config.MaxFiles)
 		}
-		if err == nil && !s.Reader.Supports(path) {
-			err = rag.Errorf(rag.Unreadable, "unsupported", "%s files are not a kind that can be read (.txt .md .html .pdf .docx)", kindName(path))
+		if err == nil && !s.Reader.Supports(source) {
+			err = rag.Errorf(rag.Unreadable, "unsupported", "%s files are not a kind that can be read (.txt .md .html .pdf .docx)", kindName(source))
 		}
 		files = append(files, &file{source: source, path: path, upload: upload, err: err, result: make(chan struct{})})
 		progress(len(files))

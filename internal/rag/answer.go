@@ -144,6 +144,7 @@ type Event struct {
 // CacheKey is the scope of an answer and its question. Two requests with the same key must get the same answer.
 type CacheKey struct {
 	DB       string
+	Change   uint64 // the knowledge base's change counter when the question came
 	Scope    string // hash of everything but the question that can change the answer
 	Question string // normalised
 }

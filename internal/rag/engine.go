@@ -20,7 +20,7 @@ type Engine struct {
 	Retriever Retriever
 	Models    Models
 	Generator Generator
-	Cache     Recaller // nil: no answer cache
+	Cache     Recaller
 	Limits    Limits
 	Provider  string
 	Normalise func(question string) string // Unicode NFC and folded spaces, for the cache key
@@ -58,7 +58,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	key := e.cacheKey(req, kb, model)
 
-	recall := e.Cache != nil && !req.NoRecall
+	recall := e.Cache.On() && !req.NoRecall
 	if recall {
 		if r, ok := e.Cache.RecallExact(key); ok {
 			return replay(emit, r, CacheExact, t, start)
@@ -113,7 +113,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	if embedErr != nil && !a.Degraded {
 		a.Degraded, a.DegradedReason = true, ReasonNoVectors
-		a.Notice = "The embedder did not answer, so passages were found by their words alone: " + detail(embedErr)
+		a.Notice = noVectors + detail(embedErr)
 	}
 	a.Timings.Total = since(start)
 	for i := range a.Citations {
@@ -121,11 +121,45 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 			return err
 		}
 	}
-	if e.Cache != nil && !req.NoRemember && worthKeeping(req, a) {
+	if e.Cache.On() && !req.NoRemember && worthKeeping(req, a) {
 		e.Cache.Remember(key, vector, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
 }
+
+// Found is what Search found.
+type Found struct {
+	Retrieval
+	Degraded bool   // the vector side was asked for and did not answer
+	Notice   string // why
+	Timings  Timings
+}
+
+// Search finds passages without asking a chat model.
+func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
+	start := time.Now()
+	if _, err := e.Bases.KnowledgeBase(ctx, req.DB); err != nil {
+		return Found{}, err
+	}
+	var f Found
+	var vector []float32
+	var embedErr error
+	if req.Method != BM25 {
+		vector, f.Timings.Embed, embedErr = e.embed(ctx, req)
+	}
+	began := time.Now()
+	var err error
+	if f.Retrieval, err = e.Retriever.Retrieve(ctx, req.query(vector)); err != nil {
+		return Found{}, stage("retrieve", err)
+	}
+	f.Timings.Retrieve, f.Timings.Total = since(began), since(start)
+	if embedErr != nil {
+		f.Degraded, f.Notice = true, noVectors+detail(embedErr)
+	}
+	return f, nil
+}
+
+const noVectors = "The embedder did not answer, so passages were found by their words alone: "
 
 // chatModel finds the model that will answer. A named model whose server cannot be asked is tried all the same: the call
 // itself then decides, and counts.
@@ -141,7 +175,7 @@ func (e *Engine) chatModel(ctx context.Context, req Request) (Model, error) {
 func (e *Engine) embed(ctx context.Context, req Request) ([]float32, float64, error) {
 	start := time.Now()
 	embedder, id, err := e.Embedders.EmbedderFor(ctx, req.DB)
-	if err != nil || id.IsZero() || (req.Method == BM25 && e.Cache == nil) {
+	if err != nil || id.IsZero() || (req.Method == BM25 && !e.Cache.On()) {
 		return nil, 0, skipIf(req.Method == BM25, err)
 	}
 	vectors, err := embedder.Embed(ctx, ForQuestion, []string{req.Question})
@@ -271,7 +305,7 @@ func (r Request) query(vector []float32) Query {
 // cacheKey covers everything that can change the answer. Filters are sets: their order does not matter.
 func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 	scope := struct {
-		DB                           string
+		Base                         int64
 		Change                       uint64
 		Embedder                     EmbedderID
 		Provider, Model, ModelDigest string
@@ -286,13 +320,13 @@ func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 		Temperature                  float64
 		Seed                         *int
 	}{
-		req.DB, kb.Change, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
+		kb.ID, kb.Change, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
 		req.RRF, req.RRFK, sorted(req.Filter.Languages), sorted(req.Filter.Versions), sorted(req.Filter.Sources), req.Temperature, req.Seed,
 	}
 	// Plain values and a pointer to an int: encoding cannot fail.
 	data, _ := json.Marshal(scope)
 	sum := sha256.Sum256(data)
-	return CacheKey{DB: req.DB, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
+	return CacheKey{DB: req.DB, Change: kb.Change, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
 }
 
 func sorted(list []string) []string {

@@ -46,6 +46,7 @@ type Models interface {
 // answered. Together they are one look-up: a hit is counted by whichever found it, a miss by RecallNear alone.
 // Remember keeps a whole, good answer.
 type Recaller interface {
+	On() bool // whether it takes part at all
 	RecallExact(key CacheKey) (Recalled, bool)
 	RecallNear(key CacheKey, vector []float32) (Recalled, bool)
 	Remember(key CacheKey, vector []float32, a Answer)
@@ -59,6 +60,7 @@ type KnowledgeBases interface {
 // KnowledgeBase is the part of a knowledge base's state that answers depend on.
 type KnowledgeBase struct {
 	Name     string
+	ID       int64  // never given twice
 	Change   uint64 // grows with every change of its documents
 	Embedder EmbedderID
 	Empty    bool // no passage in it

@@ -13,7 +13,7 @@ import (
 // migrations[i] brings a database from version i to version i+1.
 var migrations = []string{`
 CREATE TABLE bases (
-  id       INTEGER PRIMARY KEY,
+  id       INTEGER PRIMARY KEY AUTOINCREMENT,
   name     TEXT NOT NULL UNIQUE,
   created  INTEGER NOT NULL,            -- Unix seconds
   change   INTEGER NOT NULL DEFAULT 0,  -- grows with every change of its documents

@@ -1,0 +1,256 @@
+package cache
+
+import (
+	"container/list"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/vec"
+)
+
+// Cache is the answer cache. It implements rag.Recaller.
+type Cache struct {
+	now func() time.Time
+
+	mu      sync.RWMutex
+	config  rag.CacheConfig
+	entries map[rag.CacheKey]*list.Element // of *entry
+	recent  *list.List                     // most recently used first
+	scopes  map[string]map[*entry]struct{} // by scope, for the nearest question
+	changes map[string]uint64              // newest change of each knowledge base that was told
+
+	exact, semantic, misses         atomic.Uint64
+	evicted, expired, emptied, gone atomic.Uint64
+}
+
+type entry struct {
+	id     string
+	key    rag.CacheKey
+	vector []float32
+	data   []byte // JSON of the answer: immutable
+	made   time.Time
+}
+
+// New makes an empty cache.
+func New(c rag.CacheConfig) *Cache {
+	return &Cache{now: time.Now, config: c, entries: map[rag.CacheKey]*list.Element{}, recent: list.New(), scopes: map[string]map[*entry]struct{}{}, changes: map[string]uint64{}}
+}
+
+// On says whether the cache takes part at all.
+func (c *Cache) On() bool { return c.Config().Enabled }
+
+// RecallExact looks the same question up. A hit is counted; that there is none is counted by RecallNear.
+func (c *Cache) RecallExact(key rag.CacheKey) (rag.Recalled, bool) {
+	c.mu.Lock()
+	e := c.alive(key)
+	c.mu.Unlock()
+	if e == nil {
+		return rag.Recalled{}, false
+	}
+	r, ok := c.serve(e, 1)
+	if ok {
+		c.exact.Add(1)
+	}
+	return r, ok
+}
+
+// alive finds an entry that can be served and marks it as used; an expired one goes.
+func (c *Cache) alive(key rag.CacheKey) *entry {
+	el := c.entries[key]
+	if el == nil {
+		return nil
+	}
+	e := el.Value.(*entry)
+	if c.old(e) {
+		c.remove(e)
+		c.expired.Add(1)
+		return nil
+	}
+	c.recent.MoveToFront(el)
+	return e
+}
+
+func (c *Cache) old(e *entry) bool { return c.now().Sub(e.made) > c.config.TTL }
+
+// RecallNear finds the nearest question of the scope, if it reaches the threshold; vector may be nil. It ends the look-up
+// that RecallExact began: a hit or a miss is counted.
+func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bool) {
+	e, similarity := c.nearest(key.Scope, vector)
+	if e != nil {
+		if r, ok := c.serve(e, similarity); ok {
+			c.semantic.Add(1)
+			return r, true
+		}
+	}
+	c.misses.Add(1)
+	return rag.Recalled{}, false
+}
+
+func (c *Cache) nearest(scope string, vector []float32) (*entry, float64) {
+	if vector == nil {
+		return nil, 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var best *entry
+	similarity := c.config.Threshold
+	for e := range c.scopes[scope] {
+		if len(e.vector) != len(vector) || c.old(e) {
+			continue
+		}
+		s := float64(vec.Dot(e.vector, vector))
+		if s > similarity || (s == similarity && (best == nil || e.id < best.id)) {
+			best, similarity = e, s
+		}
+	}
+	if best != nil {
+		c.recent.MoveToFront(c.entries[best.key])
+	}
+	return best, min(similarity, 1)
+}
+
+func (c *Cache) serve(e *entry, similarity float64) (rag.Recalled, bool) {
+	r := rag.Recalled{Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id}
+	if err := json.Unmarshal(e.data, &r.Answer); err != nil {
+		return rag.Recalled{}, false
+	}
+	return r, true
+}
+
+// Remember keeps an answer, in place of an older one of the same key. The vector may be nil: the entry then serves exact
+// look-ups only.
+func (c *Cache) Remember(key rag.CacheKey, vector []float32, a rag.Answer) {
+	data, err := json.Marshal(a)
+	if err != nil {
+		return // an answer that cannot be kept is made again
+	}
+	e := &entry{id: rand.Text(), key: key, vector: slices.Clone(vector), data: data, made: c.now()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.config.Enabled || key.Change < c.changes[key.DB] {
+		return // made from documents that have changed meanwhile
+	}
+	if old := c.entries[key]; old != nil {
+		c.remove(old.Value.(*entry))
+	}
+	c.entries[key] = c.recent.PushFront(e)
+	if c.scopes[key.Scope] == nil {
+		c.scopes[key.Scope] = map[*entry]struct{}{}
+	}
+	c.scopes[key.Scope][e] = struct{}{}
+	c.shrink()
+}
+
+// shrink evicts down to the size: first what is too old, then what was used least recently.
+func (c *Cache) shrink() {
+	if c.recent.Len() <= c.config.Size {
+		return
+	}
+	c.sweep()
+	for c.recent.Len() > c.config.Size {
+		c.remove(c.recent.Back().Value.(*entry))
+		c.evicted.Add(1)
+	}
+}
+
+func (c *Cache) sweep() {
+	for el := c.recent.Front(); el != nil; {
+		e := el.Value.(*entry)
+		el = el.Next()
+		if c.old(e) {
+			c.remove(e)
+			c.expired.Add(1)
+		}
+	}
+}
+
+func (c *Cache) remove(e *entry) {
+	c.recent.Remove(c.entries[e.key])
+	delete(c.entries, e.key)
+	delete(c.scopes[e.key.Scope], e)
+	if len(c.scopes[e.key.Scope]) == 0 {
+		delete(c.scopes, e.key.Scope)
+	}
+}
+
+// Apply follows a change of a knowledge base: its entries go, and answers that were under way before it are not kept.
+func (c *Cache) Apply(_ context.Context, db string, u rag.Update) error {
+	c.mu.Lock()
+	c.changes[db] = u.Change
+	c.mu.Unlock()
+	c.emptied.Add(uint64(c.drop(func(e *entry) bool { return e.key.DB == db })))
+	return nil
+}
+
+// Forget follows the deletion of a knowledge base.
+func (c *Cache) Forget(db string) {
+	c.mu.Lock()
+	delete(c.changes, db)
+	c.mu.Unlock()
+	c.emptied.Add(uint64(c.drop(func(e *entry) bool { return e.key.DB == db })))
+}
+
+// Clear removes the entries of one knowledge base, or all where db is empty, and says how many.
+func (c *Cache) Clear(db string) int {
+	n := c.drop(func(e *entry) bool { return db == "" || e.key.DB == db })
+	c.gone.Add(uint64(n))
+	return n
+}
+
+func (c *Cache) drop(match func(*entry) bool) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for el := c.recent.Front(); el != nil; {
+		e := el.Value.(*entry)
+		el = el.Next()
+		if match(e) {
+			c.remove(e)
+			n++
+		}
+	}
+	return n
+}
+
+// Config gives the bounds in force.
+func (c *Cache) Config() rag.CacheConfig {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.config
+}
+
+// SetConfig changes the bounds; what no longer fits goes at once.
+func (c *Cache) SetConfig(config rag.CacheConfig) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.config = config
+	if !config.Enabled {
+		c.config.Size = 0
+	}
+	c.sweep()
+	c.shrink()
+	c.config.Size = config.Size
+}
+
+// Stats gives the figures. Size counts what can still be served: an entry past its time is not in it.
+func (c *Cache) Stats() rag.CacheStats {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	s := rag.CacheStats{
+		Enabled: c.config.Enabled,
+		Exact:   c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, Threshold: c.config.Threshold, TTL: c.config.TTL,
+		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(),
+	}
+	for el := c.recent.Front(); el != nil; el = el.Next() {
+		if !c.old(el.Value.(*entry)) {
+			s.Size++
+		}
+	}
+	return s
+}

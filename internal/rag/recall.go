@@ -1,0 +1,41 @@
+package rag
+
+import "time"
+
+// CacheConfig bounds the answer cache.
+type CacheConfig struct {
+	Enabled   bool
+	Threshold float64       // least cosine of a semantic hit, above 0, at most 1
+	Size      int           // most entries
+	TTL       time.Duration // an entry is served while it is at most this old
+}
+
+// CacheStats are the figures of the cache.
+type CacheStats struct {
+	Exact, Semantic, Misses uint64 // look-ups, by how they ended
+	Enabled                 bool
+	Size, MaxSize           int // entries that can still be served; most entries
+	Threshold               float64
+	TTL                     time.Duration
+	Evicted                 uint64 // to make room
+	Expired                 uint64 // too old
+	Changed                 uint64 // their knowledge base changed
+	Cleared                 uint64 // by hand
+}
+
+// HitRate is the share of look-ups that were served, 0 to 1; 0 where there was none.
+func (s CacheStats) HitRate() float64 {
+	hits := s.Exact + s.Semantic
+	if hits+s.Misses == 0 {
+		return 0
+	}
+	return float64(hits) / float64(hits+s.Misses)
+}
+
+// FillRatio is size over most size, 0 to 1.
+func (s CacheStats) FillRatio() float64 {
+	if s.MaxSize == 0 {
+		return 0
+	}
+	return float64(s.Size) / float64(s.MaxSize)
+}
