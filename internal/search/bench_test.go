@@ -19,7 +19,7 @@ const (
 )
 
 // zipf is a corpus of made-up English whose words are as unevenly common as real ones.
-type zipf struct{ memory }
+type zipf struct{}
 
 func (zipf) Change(context.Context, string) (uint64, error) { return 1, nil }
 

@@ -25,7 +25,7 @@ type streamKind int
 const (
 	wholeBody streamKind = iota // by its end
 	lines                       // NDJSON: by "done":true
-	events                      // server-sent events: by [DONE], on the routes that have it
+	sse                         // server-sent events: by [DONE], on the routes that have it
 )
 
 func kindOfBody(path, contentType string) streamKind {
@@ -33,7 +33,7 @@ func kindOfBody(path, contentType string) streamKind {
 	case strings.HasPrefix(contentType, "application/x-ndjson"):
 		return lines
 	case strings.HasPrefix(contentType, "text/event-stream") && strings.HasSuffix(path, "/completions"):
-		return events
+		return sse
 	}
 	return wholeBody
 }
