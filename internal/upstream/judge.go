@@ -74,6 +74,9 @@ func (j *streamJudge) inside(c byte) {
 	case c == '"':
 		j.inString = false
 		return
+	case c == '\n': // never inside a whole string: the line was cut
+		j.endLine()
+		return
 	}
 	if j.wordLen < len(j.word) {
 		j.word[j.wordLen] = c
