@@ -1,0 +1,123 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// decode reads a JSON body into v, and gives the names of fields that v does not have: they are passed over, and the answer
+// says so.
+func (s *Server) decode(r *http.Request, v any) (unknown []string, err error) {
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, s.MaxBody))
+	if err != nil {
+		return nil, err
+	}
+	if len(strings.TrimSpace(string(data))) == 0 {
+		return nil, rag.Errorf(rag.Malformed, "", "the request has no body: send a JSON object")
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return nil, badJSON(err, data)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, rag.Errorf(rag.Malformed, "", "the body must be a JSON object").Because(err)
+	}
+	known := jsonNames(reflect.TypeOf(v).Elem())
+	for name := range fields {
+		if !slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown, nil
+}
+
+func badJSON(err error, data []byte) error {
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		if e.Offset >= int64(len(data)) {
+			return rag.Errorf(rag.Malformed, "", "the body is not whole JSON: it ends too early").Because(err)
+		}
+		return rag.Errorf(rag.Malformed, "", "the body is not JSON: a fault at byte %d", e.Offset).Because(err)
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if e.Field == "" {
+			return rag.Errorf(rag.Malformed, "", "the body must be a JSON object, not a %s", e.Value).Because(err)
+		}
+		return rag.Errorf(rag.Malformed, "", "%s: a JSON %s is not allowed here, it must be %s", e.Field, e.Value, kindOf(e.Type)).Because(err)
+	}
+	return rag.Errorf(rag.Malformed, "", "the body cannot be read as JSON").Because(err)
+}
+
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list"
+	case reflect.String:
+		return "a string"
+	}
+	return "an object"
+}
+
+func jsonNames(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			names = append(names, jsonNames(f.Type)...)
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}
+
+// bounds collects what is out of bounds in a request, to be told at once.
+type bounds []string
+
+func (b *bounds) check(ok bool, format string, args ...any) {
+	if !ok {
+		*b = append(*b, fmt.Sprintf(format, args...))
+	}
+}
+
+func (b bounds) err() error {
+	if len(b) == 0 {
+		return nil
+	}
+	return rag.Errorf(rag.OutOfBounds, "", "%s", strings.Join(b, "; "))
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(data, '\n')) // a client that left is nobody to tell
+	return nil
+}
+
+// orElse is *p, or the default where the request has no such field.
+func orElse[T any](p *T, def T) T {
+	if p == nil {
+		return def
+	}
+	return *p
+}

@@ -1,0 +1,284 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/problem"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+type contextKey int
+
+const requestIDKey contextKey = iota
+
+func requestID(r *http.Request) string {
+	id, _ := r.Context().Value(requestIDKey).(string)
+	return id
+}
+
+// recorder remembers what was answered, for the log, and whether anything was.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	err    error
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach Flush.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// withRequest gives the request its id, writes its one log line, and turns a panic into a 500.
+func (s *Server) withRequest(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		id := r.Header.Get("X-Request-ID")
+		if !plainID(id) {
+			id = rand.Text()
+		}
+		w.Header().Set("X-Request-ID", id)
+		rec := &recorder{ResponseWriter: w}
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey, id))
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				rec.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				if rec.status == 0 {
+					problem.From(rec.err, id).Write(rec)
+				}
+			}
+			s.logRequest(r, rec, time.Since(start))
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+func plainID(id string) bool {
+	return len(id) >= 1 && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
+	})
+}
+
+func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case rec.status >= 500:
+		level = slog.LevelError
+	case r.Method == http.MethodGet && rec.status < 400:
+		level = slog.LevelDebug // polls of page and monitoring
+	}
+	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", rec.status, "bytes", rec.bytes, "seconds", took.Seconds(), "request_id", requestID(r)}
+	if rec.err != nil {
+		attrs = append(attrs, "error", rec.err)
+	}
+	s.Log.Log(r.Context(), level, "request", attrs...)
+}
+
+// fail answers with a problem, if nothing was answered yet.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if rec := recorderOf(w); rec != nil {
+		rec.err = err
+		if rec.status != 0 {
+			return // the handler wrote an error frame itself
+		}
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		err = rag.Errorf(rag.TooLarge, "", "the request body is larger than MAX_BODY_BYTES, %d bytes", s.MaxBody)
+	}
+	p := problem.From(err, requestID(r))
+	if p.Status == problem.StatusClientGone {
+		if rec := recorderOf(w); rec != nil {
+			rec.status = p.Status
+		}
+		return
+	}
+	p.Write(w)
+}
+
+func recorderOf(w http.ResponseWriter) *recorder {
+	for {
+		if rec, ok := w.(*recorder); ok {
+			return rec
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+	}
+}
+
+// contentPolicy lets the page load its own files and talk to its own server, and nothing else.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// withSecurity sets the headers that keep browsers careful, answers preflights, and refuses requests that a foreign page
+// makes its visitor's browser send.
+func (s *Server) withSecurity(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Content-Security-Policy", contentPolicy)
+		origin := r.Header.Get("Origin")
+		if slices.Contains(s.CORSOrigins, origin) && origin != "" {
+			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Expose-Headers", "X-Request-ID, Retry-After")
+			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		}
+		h.Add("Vary", "Origin")
+		if err := s.checkOrigin(r, origin); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID, Cache-Control")
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) checkOrigin(r *http.Request, origin string) error {
+	if s.Loopback && !s.localHost(r.Host) {
+		return rag.Errorf(rag.Forbidden, "foreign_host", "this server listens on loopback and was asked under another name: add the page's origin to CORS_ORIGINS")
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return nil
+	}
+	foreign := r.Header.Get("Sec-Fetch-Site") == "cross-site"
+	if origin != "" {
+		u, err := url.Parse(origin)
+		foreign = err != nil || u.Host != r.Host
+	}
+	if foreign && !slices.Contains(s.CORSOrigins, origin) {
+		return rag.Errorf(rag.Forbidden, "foreign_origin", "a page of another site sent this request: add its origin to CORS_ORIGINS if it may")
+	}
+	return nil
+}
+
+// localHost keeps a foreign name that was made to resolve to this machine (DNS rebinding) from reading documents.
+func (s *Server) localHost(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	host = strings.Trim(host, "[]")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host) != nil {
+		return true
+	}
+	return slices.ContainsFunc(s.CORSOrigins, func(o string) bool {
+		u, err := url.Parse(o)
+		return err == nil && u.Hostname() == host
+	})
+}
+
+// role is how far a key reaches; each includes those before it.
+type role int
+
+const (
+	open role = iota
+	read
+	write
+	admin
+)
+
+var roles = map[string]role{"read": read, "write": write, "admin": admin}
+
+type key struct {
+	role   role
+	digest [sha256.Size]byte
+	local  bool
+}
+
+func parseKeys(list []string, localToken string) []key {
+	var keys []key
+	for _, item := range list {
+		name, secret, _ := strings.Cut(item, ":")
+		keys = append(keys, key{role: roles[name], digest: sha256.Sum256([]byte(secret))})
+	}
+	if localToken != "" {
+		keys = append(keys, key{role: admin, digest: sha256.Sum256([]byte(localToken)), local: true})
+	}
+	return keys
+}
+
+// authorise checks the key of a request against the role that its route needs. Without keys configured anybody may do
+// everything: the server then listens on loopback only, unless somebody insisted.
+func (s *Server) authorise(r *http.Request, need role) error {
+	if need == open || len(s.Keys) == 0 {
+		return nil
+	}
+	have, _ := s.roleOf(r)
+	switch {
+	case have == open:
+		return rag.Errorf(rag.Unauthorized, "", "an API key is needed: send it as `Authorization: Bearer KEY`")
+	case have < need:
+		return rag.Errorf(rag.Forbidden, "", "this key's role does not reach so far: this needs the role %s", roleName(need))
+	}
+	return nil
+}
+
+// roleOf compares the key with every key in constant time, so that the time tells nothing.
+func (s *Server) roleOf(r *http.Request) (have role, local bool) {
+	secret := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	digest := sha256.Sum256([]byte(secret))
+	for _, k := range s.keys {
+		if subtle.ConstantTimeCompare(digest[:], k.digest[:]) == 1 {
+			have, local = max(have, k.role), local || k.local
+		}
+	}
+	return have, local
+}
+
+func roleName(want role) string {
+	for name, r := range roles {
+		if r == want {
+			return name
+		}
+	}
+	return "none"
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) error {
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	p := problem.From(rag.Errorf(rag.Malformed, "method_not_allowed", "this path takes %s, not %s", strings.Join(allowed, ", "), r.Method), requestID(r))
+	p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
+	p.Write(w)
+	return nil
+}

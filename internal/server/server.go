@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// Engine answers questions.
+type Engine interface {
+	Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error]
+	Search(ctx context.Context, req rag.Request) (rag.Found, error)
+}
+
+// Catalog keeps knowledge bases and documents.
+type Catalog interface {
+	Ping(ctx context.Context) error
+	Bases(ctx context.Context) ([]rag.BaseInfo, error)
+	KnowledgeBase(ctx context.Context, name string) (rag.KnowledgeBase, error)
+	CreateBase(ctx context.Context, name string) error
+	Documents(ctx context.Context, base string) ([]rag.DocumentInfo, error)
+	Document(ctx context.Context, base string, id int64) (rag.Document, error)
+	Filters(ctx context.Context, base string) (languages, versions []string, err error)
+	Setting(ctx context.Context, name string) (string, error)
+	SetSetting(ctx context.Context, name, value string) error
+}
+
+// Ingest runs jobs.
+type Ingest interface {
+	Submit(ctx context.Context, req rag.IngestRequest) (rag.Job, error)
+	Wait(ctx context.Context, id string) (rag.Job, error)
+	Job(ctx context.Context, id string) (rag.Job, error)
+	List(ctx context.Context) ([]rag.Job, error)
+	Cancel(ctx context.Context, id string) (rag.Job, error)
+	Remove(ctx context.Context, base string, sources []string) ([]string, error)
+}
+
+// Cache is the answer cache, as the operator sees it.
+type Cache interface {
+	Stats() rag.CacheStats
+	Config() rag.CacheConfig
+	SetConfig(rag.CacheConfig)
+	Clear(db string) int
+}
+
+// Host is a model host's state, as read from the one place that knows it.
+type Host struct {
+	Label       string
+	URL         string // without credentials
+	Guarded     bool   // whether a breaker watches it
+	Breaker     breaker.Stats
+	InFlight    int64
+	Requests    uint64
+	Connections int // configured
+	MaxSize     int // configured
+	Block       bool
+	Open        int64 // connections
+	InUse       int64
+	Idle        int64
+	Reused      uint64
+}
+
+// ModelInfo is a model on the model server.
+type ModelInfo struct {
+	Name         string   `json:"name"`
+	Size         int64    `json:"size"` // bytes
+	Capabilities []string `json:"capabilities"`
+}
+
+// Models tells what the model server has.
+type Models interface {
+	// Reachable asks the hosts whether they live, within the time of ctx, past the breaker.
+	Reachable(ctx context.Context) error
+	Models(ctx context.Context) ([]ModelInfo, error)
+	ChatModel(ctx context.Context) (string, error)
+}
+
+// Defaults are what requests that name nothing get.
+type Defaults struct {
+	DB       string
+	Model    string
+	Provider string
+	RRF      bool
+	RRFK     float64
+}
+
+// Config is everything the server is made of.
+type Config struct {
+	Engine   Engine
+	Catalog  Catalog
+	Ingest   Ingest
+	Cache    Cache
+	Models   Models
+	Hosts    func() []Host
+	Drop     func(ctx context.Context, db string) error // deletes a knowledge base everywhere
+	Resolve  func(path string, trusted bool) (string, error)
+	Page     fs.FS
+	Metrics  http.Handler // nil: METRICS_ENABLED is false
+	Observe  func(route string, next http.Handler) http.Handler
+	Log      *slog.Logger
+	Version  string
+	Defaults Defaults
+
+	SpoolDir    string
+	MaxBody     int64
+	MaxUpload   int64
+	Keys        []string // ROLE:KEY
+	LocalToken  string   // what the other commands of the same user send; full rights
+	CORSOrigins []string
+	Loopback    bool // listening on loopback only: foreign Host names are refused
+}
+
+// Server is the native API.
+type Server struct {
+	Config
+	mux     *http.ServeMux
+	keys    []key
+	started time.Time
+}
+
+// New makes the server.
+func New(c Config) *Server {
+	if c.Observe == nil {
+		c.Observe = func(_ string, next http.Handler) http.Handler { return next }
+	}
+	s := &Server{Config: c, mux: http.NewServeMux(), keys: parseKeys(c.Keys, c.LocalToken), started: time.Now()}
+	s.routes()
+	return s
+}
+
+// Handler is the whole API with everything around it.
+func (s *Server) Handler() http.Handler {
+	return s.withRequest(s.withSecurity(s.mux))
+}
+
+// handler answers a request, or fails with an error that becomes a problem.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+func (s *Server) routes() {
+	s.route("POST /api/query", read, s.query)
+	s.route("POST /api/stream_query", read, s.streamQuery)
+	s.route("POST /api/search", read, s.search)
+
+	s.route("POST /api/ingest", write, s.ingest)
+	s.route("POST /api/upload", write, s.upload)
+	s.route("GET /api/jobs", read, s.jobs)
+	s.route("GET /api/jobs/{id}", read, s.job)
+	s.route("DELETE /api/jobs/{id}", write, s.cancelJob)
+	s.route("GET /api/docs", read, s.docs)
+	s.route("GET /api/docs/{id}", read, s.doc)
+	s.route("DELETE /api/docs", write, s.deleteDocs)
+	s.route("GET /api/filters", read, s.filters)
+
+	s.route("GET /api/dbs", read, s.dbs)
+	s.route("POST /api/dbs/create", admin, s.createDB)
+	s.route("POST /api/dbs/use", read, s.useDB)
+	s.route("DELETE /api/dbs/{name}", admin, s.deleteDB)
+
+	s.route("GET /health/live", open, s.live)
+	s.route("GET /health/ready", open, s.ready)
+	s.route("GET /health", read, s.health)
+	s.route("GET /api/health", read, s.health)
+	s.route("GET /api/models", read, s.models)
+	s.route("GET /metrics", read, s.metrics)
+	s.route("GET /api/cache-stats", read, s.cacheStats)
+	s.route("GET /api/circuit-breaker/metrics", read, s.breakerMetrics)
+	s.route("GET /api/connection-pool/metrics", read, s.poolMetrics)
+	s.route("GET /api/semantic-cache/metrics", read, s.semanticCacheMetrics)
+	s.route("GET /api/cache/config", read, s.cacheConfig)
+	s.route("POST /api/cache/config", admin, s.setCacheConfig)
+	s.route("POST /api/cache/clear", admin, s.clearCache)
+
+	s.route("GET /{$}", open, s.page)
+	s.route("GET /static/{path...}", open, s.static)
+	s.mux.Handle("/", s.Observe("other", s.serve(open, s.unknown)))
+}
+
+func (s *Server) route(pattern string, need role, h handler) {
+	s.mux.Handle(pattern, s.Observe(pattern, s.serve(need, h)))
+}
+
+// serve is the one place where an error of a handler becomes an answer.
+func (s *Server) serve(need role, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := s.authorise(r, need)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// unknown answers paths that nobody has, and known paths with a method they lack.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return rag.Errorf(rag.NotFound, "unknown_route", "nothing is served at this path; docs/api.md lists the routes")
+	}
+	return methodNotAllowed(w, r, allowed)
+}

@@ -1,0 +1,251 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+const (
+	maxTTLSeconds = 365 * 24 * 3600
+	maxCacheSize  = 10_000_000
+	healthTimeout = 2 * time.Second // how long a health report waits for the model server
+)
+
+func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func stamp() float64 { return float64(time.Now().UnixMilli()) / 1000 }
+
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]any{"status": "alive", "timestamp": stamp()})
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+	if err := s.Catalog.Ping(r.Context()); err != nil {
+		return rag.Errorf(rag.Unavailable, "not_ready", "the store does not answer").Because(err)
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"status": "ready", "timestamp": stamp(), "checks": map[string]bool{"database": true}})
+}
+
+// health is the whole picture. It answers 200 whatever it shows: /health/ready is the probe.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+	defer cancel()
+	reachErr := s.Models.Reachable(ctx)
+	bases, storeErr := s.Catalog.Bases(r.Context())
+	status, overall := "healthy", "ok"
+	switch {
+	case storeErr != nil:
+		status, overall = "unhealthy", "error"
+	case reachErr != nil:
+		status, overall = "degraded", "warning"
+	}
+	ollama := map[string]any{"healthy": reachErr == nil, "hosts": s.hostViews()}
+	if reachErr != nil {
+		ollama["error"] = detailOf(reachErr)
+	} else if name, err := s.Models.ChatModel(ctx); err == nil {
+		ollama["model"] = name
+	} else {
+		ollama["error"] = detailOf(err)
+	}
+	documents, passages := 0, 0
+	for _, b := range bases {
+		documents, passages = documents+b.Documents, passages+b.Passages
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"status": status, "overall_status": overall, "timestamp": stamp(), "version": s.Version, "uptime_seconds": time.Since(s.started).Seconds(),
+		"services": map[string]any{
+			"ollama":   ollama,
+			"database": map[string]any{"healthy": storeErr == nil, "knowledge_bases": len(bases), "documents": documents, "passages": passages},
+		},
+		"circuit_breaker": s.breakerViews(), "connection_pool": s.poolView(), "semantic_cache": s.cacheView(),
+	})
+}
+
+func detailOf(err error) string {
+	if e, ok := err.(interface{ ProblemDetail() string }); ok {
+		return e.ProblemDetail()
+	}
+	return "it does not answer"
+}
+
+func (s *Server) hostViews() []map[string]any {
+	out := []map[string]any{}
+	for _, h := range s.Hosts() {
+		out = append(out, map[string]any{"name": h.Label, "url": h.URL, "state": stateOf(h), "in_flight": h.InFlight})
+	}
+	return out
+}
+
+func stateOf(h Host) string {
+	if !h.Guarded {
+		return "disabled"
+	}
+	return h.Breaker.State.String()
+}
+
+func (s *Server) models(w http.ResponseWriter, r *http.Request) error {
+	list, err := s.Models.Models(r.Context())
+	if err != nil {
+		return err
+	}
+	current, err := s.Models.ChatModel(r.Context())
+	if err != nil && rag.KindOf(err) != rag.NotFound {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{"current": current, "models": orEmpty(list)})
+}
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
+	if s.Metrics == nil {
+		return rag.Errorf(rag.NotFound, "metrics_disabled", "metrics are switched off: METRICS_ENABLED is false")
+	}
+	s.Metrics.ServeHTTP(w, r)
+	return nil
+}
+
+func (s *Server) cacheView() map[string]any {
+	c := s.Cache.Stats()
+	return map[string]any{
+		"enabled": c.Enabled, "hits": c.Exact + c.Semantic, "misses": c.Misses, "hit_rate": c.HitRate(), "semantic_hits": c.Semantic, "exact_hits": c.Exact,
+		"size": c.Size, "max_size": c.MaxSize, "total_requests": c.Exact + c.Semantic + c.Misses, "fill_ratio": c.FillRatio(),
+		"evictions": c.Evicted, "expirations": c.Expired, "invalidations": c.Changed, "cleared": c.Cleared,
+		"similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "semantic_hit_rate": share(c.Semantic, c.Exact+c.Semantic),
+	}
+}
+
+func share(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+func (s *Server) cacheStats(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]any{"semantic_cache": s.cacheView(), "timestamp": stamp()})
+}
+
+func (s *Server) semanticCacheMetrics(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]any{"semantic_cache": s.cacheView(), "timestamp": stamp()})
+}
+
+func (s *Server) cacheConfigView() map[string]any {
+	c := s.Cache.Config()
+	return map[string]any{"enabled": c.Enabled, "similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "max_size": c.Size, "size": s.Cache.Stats().Size}
+}
+
+func (s *Server) cacheConfig(w http.ResponseWriter, _ *http.Request) error {
+	v := s.cacheConfigView()
+	v["stats"] = s.cacheView()
+	return writeJSON(w, http.StatusOK, v)
+}
+
+func (s *Server) breakerViews() map[string]any {
+	out := map[string]any{}
+	for _, h := range s.Hosts() {
+		out[h.Label] = breakerView(h)
+	}
+	return out
+}
+
+func breakerView(h Host) map[string]any {
+	b := h.Breaker
+	v := map[string]any{
+		"name": h.Label, "enabled": h.Guarded, "state": stateOf(h), "total_calls": b.Successes + b.Failures, "success_calls": b.Successes,
+		"failure_calls": b.Failures, "rejected_calls": b.Rejected, "consecutive_failures": b.ConsecutiveFailures,
+		"consecutive_successes": b.ConsecutiveSuccesses, "state_transitions": b.Changes(), "error_rate_percent": 100 * share(b.Failures, b.Successes+b.Failures),
+		"success_rate_percent": 100 * share(b.Successes, b.Successes+b.Failures), "last_state_change": b.LastChange.UTC().Format(time.RFC3339Nano),
+		"retry_after_seconds": b.RetryAfter.Seconds(),
+		"config": map[string]any{
+			"failure_threshold": b.Config.FailureThreshold, "timeout": b.Config.OpenTimeout.Seconds(), "max_timeout": b.Config.MaxOpenTimeout.Seconds(),
+			"success_threshold": b.Config.SuccessThreshold, "half_open_max_calls": b.Config.HalfOpenMaxCalls, "window_size": b.Config.WindowSize,
+			"min_calls": b.Config.MinCalls, "failure_ratio": b.Config.FailureRatio, "slow_call_seconds": b.Config.SlowCall.Seconds(),
+		},
+	}
+	v["last_success_time"], v["last_failure_time"] = timeOrNull(b.LastSuccess), timeOrNull(b.LastFailure)
+	transitions := []map[string]any{}
+	for _, t := range b.Transitions {
+		transitions = append(transitions, map[string]any{"from": t.From.String(), "to": t.To.String(), "count": t.Count})
+	}
+	v["transitions"] = transitions
+	return v
+}
+
+func timeOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func (s *Server) breakerMetrics(w http.ResponseWriter, _ *http.Request) error {
+	total, opened, halfOpen := 0, 0, 0
+	for _, h := range s.Hosts() {
+		if !h.Guarded {
+			continue
+		}
+		total++
+		switch h.Breaker.State {
+		case breaker.Open:
+			opened++
+		case breaker.HalfOpen:
+			halfOpen++
+		}
+	}
+	return writeJSON(w, http.StatusOK, map[string]any{
+		"timestamp": stamp(), "circuit_breakers": s.breakerViews(),
+		"summary": map[string]any{"total_circuits": total, "open_circuits": opened, "half_open_circuits": halfOpen},
+	})
+}
+
+func (s *Server) poolView() map[string]any {
+	v := map[string]any{}
+	var total, reused uint64
+	var inUse, idle, conns int64
+	clients := map[string]any{}
+	for _, h := range s.Hosts() {
+		total, reused = total+h.Requests, reused+h.Reused
+		inUse, idle, conns = inUse+h.InUse, idle+h.Idle, conns+h.Open
+		clients[h.Label] = map[string]any{"total_requests": h.Requests, "reused": h.Reused, "connections_open": h.Open, "in_use": h.InUse, "idle": h.Idle}
+		v["connections"], v["maxsize"] = h.Connections, h.MaxSize
+		v["pool_config"] = map[string]any{"pool_connections": h.Connections, "pool_maxsize": h.MaxSize, "pool_block": h.Block}
+	}
+	v["total_requests"], v["reused_requests"], v["in_use"], v["idle"], v["connections_open"], v["clients"] = total, reused, inUse, idle, conns, clients
+	return v
+}
+
+func (s *Server) poolMetrics(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, http.StatusOK, map[string]any{"timestamp": stamp(), "connection_pool": s.poolView()})
+}
+
+func (s *Server) page(w http.ResponseWriter, r *http.Request) error {
+	return s.file(w, r, "index.html")
+}
+
+func (s *Server) static(w http.ResponseWriter, r *http.Request) error {
+	return s.file(w, r, path.Clean(r.PathValue("path")))
+}
+
+// file serves one embedded file. Its media type is by name: what the machine's own tables say must not matter.
+func (s *Server) file(w http.ResponseWriter, r *http.Request, name string) error {
+	data, err := fs.ReadFile(s.Page, name)
+	if err != nil {
+		return rag.Errorf(rag.NotFound, "unknown_file", "the page has no such file")
+	}
+	types := map[string]string{".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+	kind := types[path.Ext(name)]
+	if kind == "" {
+		kind = mime.TypeByExtension(path.Ext(name))
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-cache")
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	return nil
+}

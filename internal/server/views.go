@@ -1,0 +1,161 @@
+package server
+
+import (
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+type metadataView struct {
+	N          int      `json:"n"`
+	Source     string   `json:"source"`
+	Chunk      int      `json:"chunk"`
+	Version    string   `json:"version"`
+	Language   string   `json:"language"`
+	Title      string   `json:"title"`
+	Heading    string   `json:"heading"`
+	Page       int      `json:"page"`
+	Start      int      `json:"start"`
+	End        int      `json:"end"`
+	DocumentID int64    `json:"document_id"`
+	PassageID  int64    `json:"passage_id"`
+	Score      float64  `json:"score"`
+	BM25       *float64 `json:"bm25"`
+	Cosine     *float64 `json:"cosine"`
+}
+
+func metadataOf(n int, h rag.Hit) metadataView {
+	p := h.Passage
+	return metadataView{
+		N: n, Source: p.Source, Chunk: p.Chunk, Version: p.Version, Language: p.Language, Title: p.Title, Heading: p.Heading, Page: p.Page,
+		Start: p.Span.Start, End: p.Span.End, DocumentID: p.Document, PassageID: p.ID, Score: h.Score, BM25: h.BM25, Cosine: h.Cosine,
+	}
+}
+
+func metadatasOf(hits []rag.Hit) []metadataView {
+	out := make([]metadataView, len(hits))
+	for i, h := range hits {
+		out[i] = metadataOf(i+1, h)
+	}
+	return out
+}
+
+func contextsOf(hits []rag.Hit) []string {
+	out := make([]string, len(hits))
+	for i, h := range hits {
+		out[i] = h.Passage.Text
+	}
+	return out
+}
+
+type retrievalView struct {
+	Method rag.Method `json:"method"` // the one that was really used
+}
+
+type resultView struct {
+	metadataView
+	Text string `json:"text"`
+}
+
+type searchView struct {
+	DB        string         `json:"db"`
+	Method    rag.Method     `json:"method"`
+	Retrieval retrievalView  `json:"retrieval"`
+	Results   []resultView   `json:"results"`
+	Contexts  []string       `json:"contexts"`
+	Metadatas []metadataView `json:"metadatas"`
+	Degraded  bool           `json:"degraded"`
+	Notice    string         `json:"notice,omitempty"`
+	Timings   rag.Timings    `json:"timings"`
+	Warnings  []string       `json:"warnings"`
+}
+
+// cacheMetadata is how the original told about a hit.
+type cacheMetadata struct {
+	CacheType     rag.CacheStatus `json:"cache_type"`
+	Similarity    float64         `json:"similarity"`
+	OriginalQuery string          `json:"original_query"`
+	Age           float64         `json:"age"`
+}
+
+type queryView struct {
+	Answer         string         `json:"answer"`
+	Contexts       []string       `json:"contexts"`
+	Metadatas      []metadataView `json:"metadatas"`
+	Citations      []rag.Citation `json:"citations"`
+	DB             string         `json:"db"`
+	Model          string         `json:"model"`
+	Provider       string         `json:"provider"`
+	Method         rag.Method     `json:"method"`
+	Retrieval      retrievalView  `json:"retrieval"`
+	BM25Weight     float64        `json:"bm25_weight"`
+	RRFEnable      bool           `json:"rrf_enable"`
+	RerankEnable   bool           `json:"rerank_enable"`
+	RerankTopN     int            `json:"rerank_top_n"`
+	CacheHit       bool           `json:"cache_hit"`
+	CacheMetadata  *cacheMetadata `json:"cache_metadata,omitempty"`
+	Cache          rag.CacheInfo  `json:"cache"`
+	Degraded       bool           `json:"degraded"`
+	DegradedReason rag.Reason     `json:"degraded_reason,omitempty"`
+	Notice         string         `json:"notice,omitempty"`
+	RetryAfter     float64        `json:"retry_after_seconds,omitempty"`
+	DoneReason     string         `json:"done_reason"`
+	Dropped        []rag.Dropped  `json:"dropped"`
+	Usage          rag.Usage      `json:"usage"`
+	Timings        rag.Timings    `json:"timings"`
+	Warnings       []string       `json:"warnings"`
+}
+
+func answerView(a asked, ans *rag.Answer) queryView {
+	v := queryView{
+		Answer: ans.Text, Contexts: contextsOf(ans.Hits), Metadatas: metadatasOf(ans.Hits), Citations: orEmpty(ans.Citations),
+		DB: a.request.DB, Model: ans.Model, Provider: ans.Provider, Method: a.request.Method, Retrieval: retrievalView{ans.Method},
+		BM25Weight: a.request.BM25Weight, RRFEnable: a.request.RRF, RerankEnable: a.body.RerankEnable, RerankTopN: a.rerankTopN,
+		Cache: ans.Cache, Degraded: ans.Degraded, DegradedReason: ans.DegradedReason, Notice: ans.Notice, RetryAfter: ans.RetryAfter.Seconds(),
+		DoneReason: ans.DoneReason, Dropped: orEmpty(ans.Dropped), Usage: ans.Usage, Timings: ans.Timings, Warnings: a.warnings,
+	}
+	if ans.Cache.Status == rag.CacheExact || ans.Cache.Status == rag.CacheSemantic {
+		v.CacheHit = true
+		v.CacheMetadata = &cacheMetadata{ans.Cache.Status, ans.Cache.Similarity, ans.Cache.OriginalQuestion, ans.Cache.Age}
+	}
+	return v
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+type contextsView struct {
+	Event     string         `json:"event"`
+	Contexts  []string       `json:"contexts"`
+	Metadatas []metadataView `json:"metadatas"`
+	DB        string         `json:"db"`
+	Retrieval retrievalView  `json:"retrieval"`
+}
+
+type doneView struct {
+	Event string `json:"event"`
+	queryView
+}
+
+// jobView leaves out where files lie on this machine.
+type jobView struct {
+	ID       string           `json:"id"`
+	DB       string           `json:"db"`
+	State    rag.JobState     `json:"state"`
+	Paths    []string         `json:"paths"`
+	Report   rag.IngestReport `json:"report"`
+	Error    string           `json:"error,omitempty"`
+	Created  int64            `json:"created"`
+	Finished int64            `json:"finished,omitempty"`
+}
+
+func viewJob(j rag.Job) jobView {
+	v := jobView{ID: j.ID, DB: j.DB, State: j.State, Report: j.Report, Error: j.Error, Created: j.Created, Finished: j.Finished, Paths: []string{}}
+	for _, p := range j.Request.Paths {
+		v.Paths = append(v.Paths, p.Name)
+	}
+	v.Report.Items = orEmpty(v.Report.Items)
+	return v
+}
