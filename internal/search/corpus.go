@@ -20,17 +20,11 @@ type Corpus interface {
 }
 
 // Entry is a passage and its vector, nil where it has none. The vector need not be of unit length.
-type Entry struct {
-	Passage rag.Passage
-	Vector  []float32
-}
+type Entry = rag.Entry
 
-// Update is one committed change of a knowledge base.
-type Update struct {
-	Change uint64  // the change counter after it, one more than before
-	Remove []int64 // passages that are gone; those not known are passed over
-	Add    []Entry // passages that are new, or replace the one of the same id; in any order
-}
+// Update is one committed change of a knowledge base. Its Change is one more than the one before; passages to remove that
+// are not known are passed over; those to add are new, or replace the one of the same id, in any order.
+type Update = rag.Update
 
 // Stats is what a knowledge base's index is at this moment.
 type Stats struct {

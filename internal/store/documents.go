@@ -278,3 +278,16 @@ SELECT DISTINCT d.version FROM documents d JOIN bases b ON b.id = d.base WHERE b
 }
 
 func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
+
+// DocumentCounts gives the number of documents of each knowledge base.
+func (s *Store) DocumentCounts(ctx context.Context) (map[string]int, error) {
+	out := map[string]int{}
+	err := s.each(ctx, `SELECT b.name, count(d.id) FROM bases b LEFT JOIN documents d ON d.base = b.id GROUP BY b.id`, nil, func(rows *sql.Rows) error {
+		var name string
+		var n int
+		err := rows.Scan(&name, &n)
+		out[name] = n
+		return err
+	})
+	return out, err
+}
