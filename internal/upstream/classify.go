@@ -105,8 +105,12 @@ func isDial(err error) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return true
 	}
-	_, dns := errors.AsType[*net.DNSError](err)
-	return dns || isTLS(err)
+	if _, ok := errors.AsType[*net.DNSError](err); ok || isTLS(err) {
+		return true
+	}
+	// No deadline is set on a connection in use: what times out by itself is a handshake.
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // retryAfter reads the header, in seconds or as a date; 0 if there is none that can be read.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
@@ -72,6 +73,9 @@ func bodyError(caller context.Context, h *host, cause, err error) error {
 var errUnfinished = fmt.Errorf("the stream ended without its final message: %w", io.ErrUnexpectedEOF)
 
 func isTLS(err error) bool {
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return true
+	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
