@@ -4,9 +4,11 @@ import (
 	"context"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/vec"
@@ -111,12 +113,17 @@ func BenchmarkIndex(b *testing.B) {
 	for _, method := range []rag.Method{rag.BM25, rag.Vector, rag.Hybrid} {
 		for name, filter := range map[string]rag.Filter{"all": {}, "filtered": {Languages: []string{"en"}, Sources: []string{"source7", "source8"}}} {
 			b.Run(string(method)+"/"+name, func(b *testing.B) {
+				var times []time.Duration
 				for i := 0; b.Loop(); i++ {
+					start := time.Now()
 					q := rag.Query{DB: "kb", Text: questions[i%len(questions)], Vector: vec.Normalize(unit), Method: method, K: 10, BM25Weight: .5, Filter: filter}
 					if _, err := x.Retrieve(b.Context(), q); err != nil {
 						b.Fatal(err)
 					}
+					times = append(times, time.Since(start))
 				}
+				slices.Sort(times)
+				b.ReportMetric(float64(times[len(times)/2].Nanoseconds()), "p50-ns")
 			})
 		}
 	}

@@ -13,7 +13,8 @@ type Corpus interface {
 	Passages(ctx context.Context, db string, ids []int64) ([]rag.Passage, error)
 	// Vectors reads the vectors of those ids that have one.
 	Vectors(ctx context.Context, db string, ids []int64) (map[int64][]float32, error)
-	// Change is the knowledge base's change counter; a rag.NotFound error if there is no such knowledge base.
+	// Change is the knowledge base's change counter: 0 while it never had a passage, and one more with each change. A rag.NotFound
+	// error if there is no such knowledge base.
 	Change(ctx context.Context, db string) (uint64, error)
 	// Entries yields every passage with its text, in ascending order of id. It stops at the first error.
 	Entries(ctx context.Context, db string) iter.Seq2[Entry, error]
@@ -32,9 +33,9 @@ type Stats struct {
 	Change    uint64 // the change counter it stands for
 	Passages  int
 	Vectors   int
-	Dimension int   // of the vectors; 0 where there are none
-	Terms     int   // distinct in each segment, summed
-	Segments  int   //
+	Dimension int // of the vectors; 0 where there are none
+	Terms     int // distinct in each segment, summed
+	Segments  int
 	Deleted   int   // passages that are gone but still in a segment
 	Bytes     int64 // of memory, without what questions use for a moment
 }

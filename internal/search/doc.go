@@ -13,5 +13,8 @@
 // needs (passages, passages with a word, average length) are those of the live passages of the whole knowledge base, never of
 // a segment, so results do not depend on how the passages came in.
 //
+// No language is told of a question, since short ones do not show it. English passages are indexed by stems, all others by their
+// words as they are, and a question is asked in both ways; a word is as rare as the passages of both kinds together make it.
+//
 // The package does not know where passages are kept, who asks, or which model made the vectors.
 package search

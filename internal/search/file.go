@@ -81,7 +81,8 @@ func (f *file) write(db string, s *snapshot) error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path)+"-*")
+	// The name is always the same, so that a crash leaves no more than one, until the next write.
+	out, err := os.OpenFile(f.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -120,6 +121,7 @@ func (f *file) remove() {
 	defer f.mu.Unlock()
 	if f.path != "" {
 		_ = os.Remove(f.path) // one that stays is stale, and passed over
+		_ = os.Remove(f.path + ".new")
 		f.known = false
 	}
 }

@@ -172,10 +172,10 @@ func (x *Indexes) rebuild(ctx context.Context, db string, change uint64) (*snaps
 	return newSnapshot(change, views), nil
 }
 
-// Apply takes over a change that the store has committed. Questions see it when Apply returns. An index that is not in memory
-// stays so, unless its file stands for the change before. Where changes were missed, or vectors come in another dimension, the
-// index is rebuilt when it is next used; so it is when Apply fails, which it only does because ctx ends. A knowledge base that is
-// deleted and created again must be dropped in between.
+// Apply takes over a change that the store has committed. Questions see it when Apply returns. Updates of a knowledge base must come
+// in the order of their changes, each once: where one was missed, or vectors come in another dimension, the index is rebuilt when
+// it is next used. So it is when Apply fails, which it only does because ctx ends. An index that is not in memory stays so, unless
+// its file stands for the change before. A knowledge base that is deleted and created again must be dropped in between.
 func (x *Indexes) Apply(ctx context.Context, db string, u Update) error {
 	b := x.base(db)
 	if err := b.take(ctx); err != nil {
@@ -183,15 +183,15 @@ func (x *Indexes) Apply(ctx context.Context, db string, u Update) error {
 		return err
 	}
 	defer b.give()
-	s := b.snap.Load()
-	if s == nil && u.Change > 0 {
-		s = b.file.read(db, u.Change-1)
-	}
-	if s == nil || s.change >= u.Change {
+	s := b.before(u.Change)
+	if s != nil && s.change >= u.Change {
 		return nil
 	}
 	if len(u.Remove) > 0 {
 		b.file.remove() // it holds words of passages that are gone
+	}
+	if s == nil {
+		return nil
 	}
 	next, ok := s, s.change+1 == u.Change
 	if ok {
@@ -204,6 +204,19 @@ func (x *Indexes) Apply(ctx context.Context, db string, u Update) error {
 	b.snap.Store(next)
 	b.snap.Store(next.merged())
 	return nil
+}
+
+// before gives the snapshot that an update to change starts from: the one in memory, else the file's, else the empty one of a
+// knowledge base that is new; nil if there is none.
+func (b *base) before(change uint64) *snapshot {
+	s := b.snap.Load()
+	switch {
+	case s != nil, change == 0:
+		return s
+	case change == 1:
+		return newSnapshot(0, nil)
+	}
+	return b.file.read(b.name, change-1)
 }
 
 // Drop forgets the index of a knowledge base and deletes its file.

@@ -88,8 +88,10 @@ func TestATitleThatIsTheFirstLineIsNotCountedTwice(t *testing.T) {
 	once := passage(1, "en", "# Boiler\nwater")
 	twice := passage(2, "en", "# Boiler\nwater")
 	twice.Passage.Title, twice.Passage.Heading = "Boiler", "Boiler > Boiler"
-	hits := retrieve(t, New(newMemory(once, twice), ""), rag.Query{Text: "boiler", Method: rag.BM25}).Hits
-	if len(hits) != 2 || hits[0].Score != hits[1].Score {
+	heading := passage(3, "en", "water")
+	heading.Passage.Title, heading.Passage.Heading = "Boiler", "Boiler"
+	hits := retrieve(t, New(newMemory(once, twice, heading), ""), rag.Query{Text: "boiler", Method: rag.BM25}).Hits
+	if len(hits) != 3 || hits[0].Score != hits[1].Score || hits[0].Score != hits[2].Score {
 		t.Errorf("%+v", hits)
 	}
 }
@@ -175,6 +177,20 @@ func TestAMissedChangeRebuildsOnNextUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := words(t, x, "cat"); len(got) != 3 || corpus.reads != 2 {
+		t.Errorf("%v, %d reads", got, corpus.reads)
+	}
+}
+
+func TestANewKnowledgeBaseGrowsWithoutARebuild(t *testing.T) {
+	corpus := newMemory()
+	corpus.change = 0
+	x := New(corpus, "")
+	for id := range int64(3) {
+		if err := x.Apply(t.Context(), "kb", corpus.commit(nil, passage(id, "en", "cat"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := words(t, x, "cat"); len(got) != 3 || corpus.reads != 0 {
 		t.Errorf("%v, %d reads", got, corpus.reads)
 	}
 }
