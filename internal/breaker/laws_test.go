@@ -10,13 +10,14 @@ import (
 
 // model is the laws as seen from outside: what was asked, what was answered.
 type model struct {
-	cfg       Config
-	b         *Breaker
-	calls     []call
-	counts    [3]uint64
-	rejected  uint64
-	changes   []Change
-	lastState State
+	cfg      Config
+	b        *Breaker
+	calls    []call
+	counts   [3]uint64
+	rejected uint64
+	changes  []Change
+	seen     uint64 // changes
+	run      int    // successes in a row since the last of them
 }
 
 // call is a leave that was not reported yet.
@@ -46,7 +47,7 @@ func configs(t *rapid.T) Config {
 func TestLawsHoldOverRandomHistories(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := configs(rt)
-		steps := rapid.SliceOfN(rapid.Custom(drawStep), 1, 80).Draw(rt, "history")
+		steps := rapid.SliceOfN(rapid.Custom(drawStep), 50, 300).Draw(rt, "history")
 		var fault string
 		synctest.Test(t, func(*testing.T) {
 			m := &model{cfg: cfg}
@@ -68,7 +69,7 @@ func TestLawsHoldOverRandomHistories(t *testing.T) {
 }
 
 type step struct {
-	Kind    int // 0-3 ask, 4-6 report, 7 report twice, 8 wait, 9 reset or end the open time
+	Kind    int // 0-4 ask, 5-7 report, 8 report twice, 9-10 wait, 11 reset or end the open time
 	Which   int
 	Outcome Outcome
 	Wait    time.Duration
@@ -76,7 +77,7 @@ type step struct {
 
 func drawStep(t *rapid.T) step {
 	return step{
-		Kind:    rapid.IntRange(0, 9).Draw(t, "kind"),
+		Kind:    rapid.IntRange(0, 11).Draw(t, "kind"),
 		Which:   rapid.IntRange(0, 1000).Draw(t, "which"),
 		Outcome: Outcome(rapid.IntRange(0, 2).Draw(t, "outcome")),
 		Wait:    time.Duration(rapid.IntRange(0, 120_000).Draw(t, "wait")) * time.Millisecond,
@@ -85,17 +86,17 @@ func drawStep(t *rapid.T) step {
 
 func (m *model) step(s step) string {
 	switch {
-	case s.Kind <= 3:
+	case s.Kind <= 4:
 		return m.ask()
-	case s.Kind <= 7 && len(m.calls) > 0:
+	case s.Kind <= 8 && len(m.calls) > 0:
 		i := s.Which % len(m.calls)
-		return m.report(i, s.Outcome, s.Kind == 7)
-	case s.Kind == 8:
+		return m.report(i, s.Outcome, s.Kind == 8)
+	case s.Kind == 9 || s.Kind == 10:
 		time.Sleep(s.Wait)
-	case s.Kind == 9 && s.Which%4 == 0:
+	case s.Kind == 11 && s.Which%8 == 0:
 		m.b.Reset()
-		m.calls = void(m.calls)
-	case s.Kind == 9 && s.Which%4 == 1:
+		m.calls, m.run = void(m.calls), 0
+	case s.Kind == 11 && s.Which%8 == 1:
 		m.b.EndOpenTime()
 	}
 	return ""
@@ -155,6 +156,7 @@ func (m *model) probes() int {
 func (m *model) report(i int, o Outcome, twice bool) string {
 	c := m.calls[i]
 	before := m.b.Stats()
+	m.notice(before)
 	c.done(o)
 	after := m.b.Stats()
 	m.counts[o]++
@@ -167,6 +169,15 @@ func (m *model) report(i int, o Outcome, twice bool) string {
 	if o == Neutral && moved {
 		return "neutral moved the machine"
 	}
+	if !stale {
+		m.run = map[Outcome]int{Success: m.run + 1, Neutral: m.run}[o]
+	}
+	if before.State == HalfOpen && (after.State == Closed) != (!stale && o == Success && m.run >= m.cfg.SuccessThreshold) {
+		return "closed too early or too late"
+	}
+	if before.State == HalfOpen && (after.State == Open) != (!stale && o == Failure) {
+		return "a failed probe, and only that, reopens"
+	}
 	if twice {
 		c.done(Failure)
 		if again := m.b.Stats(); again.Failures != after.Failures || again.Changes() != after.Changes() {
@@ -177,10 +188,20 @@ func (m *model) report(i int, o Outcome, twice bool) string {
 	return ""
 }
 
+// notice starts a new run of successes where the state has changed.
+func (m *model) notice(s Stats) {
+	if s.Changes() != m.seen {
+		m.seen, m.run = s.Changes(), 0
+	}
+}
+
 // check holds laws 1, 5 and 6 against one picture.
 func (m *model) check() string {
 	s := m.b.Stats()
+	m.notice(s)
 	switch {
+	case s.ConsecutiveSuccesses != m.run:
+		return "the run of successes is counted wrongly"
 	case s.Probes > m.cfg.HalfOpenMaxCalls || s.Probes != m.probes() && s.State == HalfOpen:
 		return "probes on their way are counted wrongly"
 	case s.Successes != m.counts[Success] || s.Failures != m.counts[Failure] || s.Neutral != m.counts[Neutral]:

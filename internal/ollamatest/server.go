@@ -62,6 +62,7 @@ type Server struct {
 	scripts     []*script
 	released    chan struct{} // closed and renewed by Release
 	requests    []Request
+	arrived     chan struct{} // closed and renewed with each request
 	disconnects chan string
 }
 
@@ -83,7 +84,7 @@ func New(t testing.TB, models ...Model) *Server {
 	}
 	s := &Server{
 		addr: "127.0.0.1:0", models: models, answer: CiteFirst, vector: WordVector,
-		released: make(chan struct{}), disconnects: make(chan string, 10_000),
+		released: make(chan struct{}), arrived: make(chan struct{}), disconnects: make(chan string, 10_000),
 	}
 	if err := s.listen(); err != nil {
 		t.Fatal(err)
@@ -168,6 +169,23 @@ func (s *Server) SetVector(vector func(text string, dimension int) []float32) {
 // Count is the number of requests seen for a path.
 func (s *Server) Count(path string) int { return len(s.Requests(path)) }
 
+// AwaitCount waits until at least n requests were seen for a path.
+func (s *Server) AwaitCount(ctx context.Context, path string, n int) error {
+	for {
+		s.mu.Lock()
+		arrived := s.arrived
+		s.mu.Unlock()
+		if s.Count(path) >= n {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d requests for %s came: %w", s.Count(path), n, path, ctx.Err())
+		}
+	}
+}
+
 // Total is the number of requests seen.
 func (s *Server) Total() int {
 	s.mu.Lock()
@@ -233,6 +251,8 @@ func (s *Server) note(r *http.Request, body []byte) (*Fault, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Clone(), r.Host, body})
+	close(s.arrived)
+	s.arrived = make(chan struct{})
 	for _, script := range s.scripts {
 		if script.meets(r.URL.Path) {
 			return &script.fault, s.released
