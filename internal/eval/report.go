@@ -23,7 +23,7 @@ type Report struct {
 	Questions int           `json:"questions"`
 	NDCG10    float64       `json:"ndcg_10"`
 	Recall10  float64       `json:"recall_10"`
-	MAP       float64       `json:"map"`
+	MAP       float64       `json:"map"`    // mean average precision of the first 100
 	P50       time.Duration `json:"p50_ns"` // of the time a question takes
 	P95       time.Duration `json:"p95_ns"`
 	Mean      time.Duration `json:"mean_ns"`

@@ -13,10 +13,10 @@ type best struct {
 
 func newBest(most int) *best { return &best{most: most} }
 
-// least is the score below which a passage need not be offered.
-func (h *best) least() float32 {
+// threshold is the score below which a passage need not be offered; it is above 0.
+func (h *best) threshold() float32 {
 	if len(h.heap) < h.most {
-		return float32(math.Inf(-1))
+		return math.SmallestNonzeroFloat32
 	}
 	return float32(h.heap[0].score)
 }

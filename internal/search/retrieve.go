@@ -58,17 +58,17 @@ func (s *snapshot) find(ctx context.Context, corpus Corpus, q rag.Query, unit []
 	for i, v := range s.views {
 		keeps[i] = v.keep(q.Filter)
 	}
-	depth := max(fuseDepth, q.K)
+	depth := q.K
+	if q.Method == rag.Hybrid {
+		depth = max(depth, fuseDepth)
+	}
 	var words, vectors []scored
 	var err error
 	if q.Method != rag.Vector {
 		words = s.byWords(q.Text, keeps, depth)
 	}
 	if q.Method != rag.BM25 {
-		n := max(rescoredLeast, rescoredEach*q.K)
-		if q.Method == rag.Hybrid {
-			n = max(n, depth)
-		}
+		n := max(rescoredLeast, rescoredEach*q.K, depth)
 		if vectors, err = s.byVector(ctx, corpus, q.DB, unit, keeps, n); err != nil {
 			return nil, fmt.Errorf("read vectors: %w", err)
 		}

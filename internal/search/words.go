@@ -2,6 +2,7 @@ package search
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -127,11 +128,23 @@ func addScores(scores []float32, lengths []uint32, list []posting, weight, base,
 
 // collect keeps the best rows of view i and sets the scores back to 0.
 func (w *walk) collect(v *view, i int, best *best) {
-	least, keep := best.least(), w.keeps[i]
-	for row, score := range w.scores {
-		if score > 0 && score >= least && keep.Has(row) {
-			best.add(scored{v.seg.ids[row], float64(score)})
-			least = best.least()
+	least := best.threshold()
+	offer := func(row int) {
+		best.add(scored{v.seg.ids[row], float64(w.scores[row])})
+		least = best.threshold()
+	}
+	if w.keeps[i] == nil {
+		for row, score := range w.scores {
+			if score >= least { // one comparison a row, which the processor guesses right
+				offer(row)
+			}
+		}
+	}
+	for at, word := range w.keeps[i] {
+		for ; word != 0; word &= word - 1 {
+			if row := at*64 + bits.TrailingZeros64(word); w.scores[row] >= least {
+				offer(row)
+			}
 		}
 	}
 	clear(w.scores)
