@@ -90,6 +90,9 @@ func BenchmarkIndex(b *testing.B) {
 		}
 	})
 	b.Run("load", func(b *testing.B) {
+		if err := x.Save(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 		for b.Loop() {
 			if x.base("kb").file.read("kb", 1) == nil {
 				b.Fatal("not loaded")
