@@ -1,0 +1,2 @@
+// Package chunk cuts texts into passages.
+package chunk

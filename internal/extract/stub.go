@@ -1,0 +1,32 @@
+package extract
+
+import (
+	"context"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"golang.org/x/text/unicode/norm"
+)
+
+func (e *Extractor) plain(_ context.Context, data []byte) (rag.Extracted, error) {
+	return rag.Extracted{Text: norm.NFC.String(string(data)), Encoding: "utf-8"}, nil
+}
+func (e *Extractor) markdown(ctx context.Context, data []byte) (rag.Extracted, error) {
+	return e.plain(ctx, data)
+}
+func (e *Extractor) mdx(ctx context.Context, data []byte) (rag.Extracted, error) {
+	return e.plain(ctx, data)
+}
+func (e *Extractor) html(ctx context.Context, data []byte) (rag.Extracted, error) {
+	return e.plain(ctx, data)
+}
+func (e *Extractor) docx(context.Context, []byte) (rag.Extracted, error) {
+	return rag.Extracted{}, unreadable("cannot be read yet")
+}
+func (e *Extractor) readPDF(context.Context, []byte) (rag.Extracted, error) {
+	return rag.Extracted{}, unreadable("cannot be read yet")
+}
+
+type pdfReaders struct{}
+
+func newPDFReaders(Config) *pdfReaders { return &pdfReaders{} }
+func (p *pdfReaders) close() error     { return nil }
