@@ -88,16 +88,18 @@ func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(
 		if vectors == nil {
 			break
 		}
-		u, err := s.Documents.SetVectors(ctx, e.base, id, batch, vectors)
+		set := 0
+		err = s.change(ctx, e.base, func() (rag.Update, error) {
+			u, err := s.Documents.SetVectors(ctx, e.base, id, batch, vectors)
+			set = len(u.Add)
+			return u, err
+		})
 		if err != nil {
 			return made, len(batch), err
 		}
-		if err := s.tell(ctx, e.base, u); err != nil {
-			return made, 0, err
-		}
-		made += len(u.Add)
-		progress(len(u.Add))
-		if len(u.Add) == 0 {
+		made += set
+		progress(set)
+		if set == 0 {
 			break // all of them went meanwhile
 		}
 	}

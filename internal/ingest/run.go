@@ -207,12 +207,11 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 		}
 		f.new.Vectors, f.new.Embedder = vectors, id
 		start := time.Now()
-		u, err := s.Documents.Put(ctx, j.DB, f.new)
+		err = s.change(ctx, j.DB, func() (u rag.Update, err error) {
+			return s.Documents.Put(ctx, j.DB, f.new)
+		})
 		s.observe(StageStore, start)
 		if err != nil {
-			return err
-		}
-		if err := s.tell(ctx, j.DB, u); err != nil {
 			return err
 		}
 		item.Status, item.Passages = rag.FileAdded, len(f.new.Passages)
@@ -233,7 +232,17 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 	return nil
 }
 
-func (s *Service) tell(ctx context.Context, base string, u rag.Update) error {
+// change makes one durable change and tells the followers, in the order of the change counter. A change without effect
+// is told to nobody.
+func (s *Service) change(ctx context.Context, base string, commit func() (rag.Update, error)) error {
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	u, err := commit()
+	if err != nil || u.Change == 0 {
+		return err
+	}
+	// What is durable must reach the followers even if the one who asked for it has left.
+	ctx = context.WithoutCancel(ctx)
 	for _, f := range s.Followers {
 		if err := f.Apply(ctx, base, u); err != nil {
 			return fmt.Errorf("index: %w", err)
@@ -243,12 +252,12 @@ func (s *Service) tell(ctx context.Context, base string, u rag.Update) error {
 }
 
 // Remove deletes documents by source and tells which of them were there.
-func (s *Service) Remove(ctx context.Context, base string, sources []string) ([]string, error) {
-	deleted, u, err := s.Documents.Delete(ctx, base, sources)
-	if err != nil || len(deleted) == 0 {
-		return deleted, err
-	}
-	return deleted, s.tell(ctx, base, u)
+func (s *Service) Remove(ctx context.Context, base string, sources []string) (deleted []string, err error) {
+	err = s.change(ctx, base, func() (u rag.Update, err error) {
+		deleted, u, err = s.Documents.Delete(ctx, base, sources)
+		return u, err
+	})
+	return deleted, err
 }
 
 // removeVanished deletes documents whose file lay in a folder of this job and is there no more.

@@ -54,6 +54,8 @@ type Service struct {
 	Log       *slog.Logger
 	Config    Config
 
+	changes sync.Mutex // held from commit to followers: they hear of changes in order
+
 	mu      sync.Mutex
 	jobs    map[string]*job // unfinished, and those somebody waits for
 	queue   []*job
@@ -127,6 +129,26 @@ func (s *Service) Start(ctx context.Context) error {
 	s.stop = stop
 	go s.loop(work)
 	return nil
+}
+
+// Started says whether Start was called and did not fail.
+func (s *Service) Started() bool { return s.stop != nil }
+
+// Spools lists the folders of uploaded files that unfinished jobs still need.
+func (s *Service) Spools(ctx context.Context) (map[string]bool, error) {
+	records, err := s.Jobs.Jobs(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, r := range records {
+		var j rag.Job
+		if err := json.Unmarshal(r.Data, &j); err != nil {
+			return nil, err
+		}
+		out[j.Request.Spool] = true
+	}
+	return out, nil
 }
 
 // Close stops the work where it is, after the file at hand; unfinished jobs stay queued for the next start.

@@ -95,7 +95,8 @@ func inside(folder, path string) bool {
 }
 
 // ResolvePath checks a path that a client named against the folders it may read from, and gives its absolute form with
-// every link resolved, so that no link leads out of them. Globs are not expanded: name a folder instead.
+// every link resolved, so that no link leads out of them. Nil roots allow every folder. Globs are not expanded: name a
+// folder instead.
 func ResolvePath(path string, roots []string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -107,6 +108,9 @@ func ResolvePath(path string, roots []string) (string, error) {
 	}
 	if err != nil {
 		return "", rag.Errorf(rag.Unreadable, "", "paths: %q cannot be opened: %s", path, plain(err)).Because(err)
+	}
+	if roots == nil {
+		return real, nil
 	}
 	for _, root := range roots {
 		if resolved, err := filepath.EvalSymlinks(root); err == nil && inside(resolved, real) {

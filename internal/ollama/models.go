@@ -69,6 +69,12 @@ func (c *Client) Has(ctx context.Context, model string) (bool, error) {
 	return find(models, model) >= 0, err
 }
 
+// Digest gives the digest of a model; NotFound where the server lacks it.
+func (c *Client) Digest(ctx context.Context, model string) (string, error) {
+	m, err := c.find(ctx, model)
+	return m.Digest, err
+}
+
 // find gives the model by name, or the fault that lists what is there instead.
 func (c *Client) find(ctx context.Context, name string) (Model, error) {
 	models, err := c.catalogue.get(ctx)
@@ -136,7 +142,7 @@ func (c *Client) lookUp(ctx context.Context) ([]Model, error) {
 		return nil, err
 	}
 	running, err := c.Loaded(ctx)
-	if err != nil {
+	if err != nil && !lacking(err) {
 		return nil, err
 	}
 	models := make([]Model, 0, len(tags.Models))
@@ -144,14 +150,20 @@ func (c *Client) lookUp(ctx context.Context) ([]Model, error) {
 		m := Model{Name: t.Name, Digest: t.Digest, Size: t.Size, ModifiedAt: t.ModifiedAt}
 		m.Loaded = slices.ContainsFunc(running, func(r wire.Running) bool { return r.Name == t.Name })
 		s, err := c.show(ctx, t)
-		if err != nil && rag.KindOf(err) != rag.NotFound && rag.KindOf(err) != rag.BadUpstream {
-			return nil, err // but one model that is broken, or was deleted meanwhile, does not hide the others
+		if err != nil && !lacking(err) {
+			return nil, err
 		}
 		m.Capabilities, m.ContextLength = s.capabilities, s.contextLength
 		models = append(models, m)
 	}
 	slices.SortStableFunc(models, func(a, b Model) int { return b.ModifiedAt.Compare(a.ModifiedAt) })
 	return models, nil
+}
+
+// lacking says that an error leaves a gap and no more: a model that is broken or was deleted meanwhile, or a server in
+// Ollama's stead that has no such route.
+func lacking(err error) bool {
+	return rag.KindOf(err) == rag.NotFound || rag.KindOf(err) == rag.BadUpstream
 }
 
 // show asks for what a model is, once a digest.
@@ -161,17 +173,22 @@ func (c *Client) show(ctx context.Context, t wire.Tag) (shown, error) {
 	}
 	var out wire.ShowResponse
 	if err := c.ask(ctx, http.MethodPost, "/api/show", t.Name, wire.ShowRequest{Model: t.Name}, &out); err != nil {
-		return shown{}, err
+		return shown{capabilities: guessed(t)}, err
 	}
 	s := shown{capabilities: out.Capabilities, contextLength: contextLength(out.ModelInfo)}
 	if len(s.capabilities) == 0 { // servers before 0.6 do not say
-		s.capabilities = []string{Completion}
-		if strings.Contains(t.Details.Family, "bert") {
-			s.capabilities = []string{Embedding}
-		}
+		s.capabilities = guessed(t)
 	}
 	c.catalogue.learn(t.Digest, s)
 	return s, nil
+}
+
+// guessed is what a model most likely can, by its family and name.
+func guessed(t wire.Tag) []string {
+	if strings.Contains(t.Details.Family, "bert") || strings.Contains(t.Name, "embed") {
+		return []string{Embedding}
+	}
+	return []string{Completion}
 }
 
 // contextLength finds the architecture's context length, "llama.context_length" and the like.

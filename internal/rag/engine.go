@@ -165,7 +165,7 @@ const noVectors = "The embedder did not answer, so passages were found by their 
 // itself then decides, and counts.
 func (e *Engine) chatModel(ctx context.Context, req Request) (Model, error) {
 	m, err := e.Models.ChatModel(ctx, req.Model)
-	if err != nil && req.Model != "" && (KindOf(err) == Unavailable || KindOf(err) == Timeout) {
+	if err != nil && req.Model != "" && CodeOf(err) != CodeModelNotFound {
 		return Model{Name: req.Model}, nil
 	}
 	return m, err

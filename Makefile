@@ -1,0 +1,60 @@
+# Everything a developer or a machine does with this project. `make run` and `make test` are all a newcomer needs.
+
+export CGO_ENABLED := 0
+GO       ?= go
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VULN     := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+LDFLAGS  := -s -w
+FUZZTIME ?= 20s
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench cross clean real-ollama web-test
+
+build: ## bin/ollama-rag
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
+
+run: build ## build, and serve on 127.0.0.1:8000 with the project's own docs as the first knowledge base
+	bin/ollama-rag serve --docs docs
+
+test: ## everything: linters, unit and property tests with -race, fuzzing, a real Ollama, a real browser
+	scripts/test.sh
+
+check: vet lint ## what can be said in under a minute once the tools are built
+	$(GO) test ./...
+
+vet:
+	$(GO) vet ./...
+
+lint:
+	$(GO) run $(LINT) run ./...
+
+vuln: ## known vulnerabilities; needs the network to reach the Go vulnerability database
+	$(GO) run $(VULN) ./...
+
+unit: ## unit and property tests under the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+web-test: ## the page's own modules, under Node
+	node --test internal/web/test/
+
+fuzz: ## every fuzz target, FUZZTIME each
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+bench: ## what search, breaker and instruments cost
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+real-ollama: ## build a real Ollama and fetch two small models, for the end-to-end tests
+	scripts/real-ollama.sh install
+
+cross: ## static binaries for every platform, in dist/
+	@for p in $(PLATFORMS); do \
+	  os=$${p%/*}; arch=$${p#*/}; ext=; [ $$os = windows ] && ext=.exe; \
+	  echo "$$os/$$arch"; \
+	  GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o dist/ollama-rag-$$os-$$arch$$ext ./cmd/ollama-rag || exit 1; \
+	done
+
+clean:
+	rm -rf bin dist
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

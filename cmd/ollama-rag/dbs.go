@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+func dbsCommand() *cobra.Command {
+	list := func(cmd *cobra.Command, _ []string) error {
+		return withAPI(cmd, func(a *api) error { return listDBs(cmd, a) })
+	}
+	cmd := &cobra.Command{Use: "dbs", Short: "List, create or delete knowledge bases", Args: cobra.NoArgs, RunE: list}
+	yes := false
+	remove := &cobra.Command{
+		Use: "delete NAME", Short: "Delete a knowledge base with all that is in it", Args: exactArgs(1, "one name is needed"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !yes {
+				return usageError{fmt.Errorf("this deletes %q with every document in it; say so with --yes", args[0])}
+			}
+			return change(cmd, "deleted", args[0], func(ctx context.Context, a *api) error {
+				return a.get(ctx, "DELETE", "/api/dbs/"+url.PathEscape(args[0]), nil, &struct{}{})
+			})
+		},
+	}
+	remove.Flags().BoolVar(&yes, "yes", false, "really delete")
+	cmd.AddCommand(
+		&cobra.Command{Use: "list", Short: "List knowledge bases", Args: cobra.NoArgs, RunE: list},
+		&cobra.Command{
+			Use: "create NAME", Short: "Make an empty knowledge base", Args: exactArgs(1, "one name is needed"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return change(cmd, "created", args[0], func(ctx context.Context, a *api) error {
+					return a.get(ctx, "POST", "/api/dbs/create", map[string]string{"name": args[0]}, &struct{}{})
+				})
+			},
+		}, remove)
+	return cmd
+}
+
+func change(cmd *cobra.Command, done, name string, f func(context.Context, *api) error) error {
+	return withAPI(cmd, func(a *api) error {
+		if err := f(cmd.Context(), a); err != nil {
+			return err
+		}
+		if wantJSON(cmd) {
+			return printJSON(map[string]string{"status": "ok", "db": name})
+		}
+		fmt.Println(done, name)
+		return nil
+	})
+}
+
+func listDBs(cmd *cobra.Command, a *api) error {
+	var list struct {
+		Current string         `json:"current"`
+		Details []rag.BaseInfo `json:"details"`
+	}
+	if err := a.get(cmd.Context(), "GET", "/api/dbs", nil, &list); err != nil {
+		return err
+	}
+	if wantJSON(cmd) {
+		return printJSON(list)
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(out, "NAME\tDOCUMENTS\tPASSAGES\tVECTORS\tEMBEDDER")
+	for _, b := range list.Details {
+		embedder := b.Embedder.Name
+		if embedder == "" {
+			embedder = "none (words alone)"
+		}
+		fmt.Fprintf(out, "%s\t%d\t%d\t%d\t%s\n", b.Name, b.Documents, b.Passages, b.Vectors, embedder)
+	}
+	return out.Flush()
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/ollama-rag/ollama-rag/internal/config"
+	"github.com/ollama-rag/ollama-rag/internal/eval"
+	"github.com/ollama-rag/ollama-rag/internal/ollama"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/search"
+	"github.com/ollama-rag/ollama-rag/internal/text"
+	"github.com/ollama-rag/ollama-rag/internal/upstream"
+)
+
+func evalCommand() *cobra.Command {
+	var f evalFlags
+	cmd := &cobra.Command{
+		Use:   "eval --beir DIR",
+		Short: "Measure retrieval on a collection with known answers",
+		Long: `Reads a collection in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv), indexes each document as one
+passage, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
+binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL on Ollama.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			if f.dir == "" {
+				return usageError{fmt.Errorf("eval: --beir DIR is needed")}
+			}
+			return evaluate(cmd.Context(), c, f, wantJSON(cmd))
+		},
+	}
+	cmd.Flags().StringVar(&f.dir, "beir", "", "folder of the collection")
+	cmd.Flags().StringVar(&f.questions, "queries", "", "take the questions from this folder instead")
+	cmd.Flags().StringVar(&f.method, "method", "hybrid", "hybrid, vector or bm25")
+	cmd.Flags().Float64Var(&f.weight, "bm25-weight", 0.5, "share of the words in hybrid, 0 to 1")
+	cmd.Flags().BoolVar(&f.rrf, "rrf", false, "fuse by reciprocal ranks")
+	return cmd
+}
+
+type evalFlags struct {
+	dir, questions, method string
+	weight                 float64
+	rrf                    bool
+}
+
+// evalDB names the one knowledge base of an evaluation.
+const evalDB = "eval"
+
+func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) error {
+	method := rag.Method(f.method)
+	if !slices.Contains([]rag.Method{rag.Hybrid, rag.Vector, rag.BM25}, method) {
+		return usageError{fmt.Errorf("--method %q: hybrid, vector or bm25 is allowed", f.method)}
+	}
+	set, err := eval.Read(f.dir, f.questions)
+	if err != nil {
+		return err
+	}
+	corpus := newMemoryCorpus(set)
+	var embedder rag.Embedder
+	if method != rag.BM25 {
+		if embedder, err = evalEmbedder(ctx, c); err != nil {
+			return err
+		}
+		if err := corpus.embed(ctx, embedder); err != nil {
+			return err
+		}
+	}
+	indexes := search.New(corpus, "")
+	if _, _, _, err := indexes.Values(ctx, evalDB); err != nil {
+		return err
+	}
+	embedTime := time.Duration(0)
+	report, err := eval.Run(ctx, set, func(ctx context.Context, question string, k int) ([]string, error) {
+		q := rag.Query{DB: evalDB, Text: question, Method: method, K: k, BM25Weight: f.weight, RRF: f.rrf, RRFK: c.RRFK}
+		if embedder != nil {
+			start := time.Now()
+			vectors, err := embedder.Embed(ctx, rag.ForQuestion, []string{question})
+			if err != nil {
+				return nil, err
+			}
+			embedTime += time.Since(start)
+			q.Vector = vectors[0]
+		}
+		found, err := indexes.Retrieve(ctx, q)
+		ids := make([]string, len(found.Hits))
+		for i, h := range found.Hits {
+			ids[i] = h.Passage.Source
+		}
+		return ids, err
+	})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(report)
+	}
+	fmt.Printf("%s, %s: %d documents, %d questions\n", report.Set, f.method, len(set.Documents), report.Questions)
+	fmt.Printf("nDCG@10    %.4f\nrecall@10  %.4f\nMAP        %.4f\n", report.NDCG10, report.Recall10, report.MAP)
+	fmt.Printf("time a question: p50 %s, p95 %s, mean %s", round(report.P50), round(report.P95), round(report.Mean))
+	if embedder != nil {
+		fmt.Printf(" (of it embedding %s)", round(embedTime/time.Duration(max(1, report.Questions))))
+	}
+	fmt.Println()
+	return nil
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
+
+func evalEmbedder(ctx context.Context, c config.Config) (rag.Embedder, error) {
+	up, err := upstream.New(upstreamConfig(c, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	client := ollama.New(up, ollama.Options{NumThread: c.NumThread})
+	name := c.EmbedModel
+	if name == "" {
+		name = defaultEmbedModel
+	}
+	if _, err := client.Digest(ctx, name); err != nil {
+		return nil, err
+	}
+	return client.Embedder(name), nil
+}
+
+// memoryCorpus holds a collection, one passage a document. It implements search.Corpus.
+type memoryCorpus struct{ entries []rag.Entry }
+
+func newMemoryCorpus(set eval.Set) *memoryCorpus {
+	m := &memoryCorpus{}
+	for i, d := range set.Documents {
+		m.entries = append(m.entries, rag.Entry{Passage: rag.Passage{
+			ID: int64(i + 1), Source: d.ID, Title: d.Title, Text: d.Text, Language: text.Language(d.Title + " " + d.Text),
+		}})
+	}
+	return m
+}
+
+// embed gives every document its vector, in batches.
+func (m *memoryCorpus) embed(ctx context.Context, embedder rag.Embedder) error {
+	var bar *progressbar.ProgressBar
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		bar = progressbar.NewOptions(len(m.entries), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription("embedding"), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+	}
+	for batch := range slices.Chunk(m.entries, 64) {
+		texts := make([]string, len(batch))
+		for i, e := range batch {
+			texts[i] = e.Passage.Text
+			if e.Passage.Title != "" {
+				texts[i] = e.Passage.Title + "\n" + e.Passage.Text
+			}
+		}
+		vectors, err := embedder.Embed(ctx, rag.ForPassage, texts)
+		if err != nil {
+			return err
+		}
+		for i := range batch {
+			batch[i].Vector = vectors[i]
+		}
+		if bar != nil {
+			_ = bar.Add(len(batch)) // a bar that cannot be drawn does no harm
+		}
+	}
+	return nil
+}
+
+func (m *memoryCorpus) Passages(_ context.Context, _ string, ids []int64) ([]rag.Passage, error) {
+	out := make([]rag.Passage, len(ids))
+	for i, id := range ids {
+		out[i] = m.entries[id-1].Passage
+	}
+	return out, nil
+}
+
+func (m *memoryCorpus) Vectors(_ context.Context, _ string, ids []int64) (map[int64][]float32, error) {
+	out := make(map[int64][]float32, len(ids))
+	for _, id := range ids {
+		out[id] = m.entries[id-1].Vector
+	}
+	return out, nil
+}
+
+func (m *memoryCorpus) Change(context.Context, string) (uint64, error) { return 1, nil }
+
+func (m *memoryCorpus) Entries(context.Context, string) iter.Seq2[rag.Entry, error] {
+	return func(yield func(rag.Entry, error) bool) {
+		for _, e := range m.entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}

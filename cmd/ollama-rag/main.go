@@ -1,0 +1,156 @@
+// Command ollama-rag answers questions from your own documents through Ollama, with citations, and shows how it is doing.
+//
+// serve.go wires the house; every other file is one command. All commands but serve and config speak to the HTTP API: to the
+// server that holds the data folder, or to the same handler inside this process where no server runs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ollama-rag/ollama-rag/internal/config"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, new(usageError)):
+		fmt.Fprintln(os.Stderr, "ollama-rag:", err)
+		return exitUsage
+	case errors.Is(err, errSaid):
+		return exitFailed
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "ollama-rag: stopped")
+		return exitFailed
+	}
+	fmt.Fprintln(os.Stderr, "ollama-rag:", err)
+	return exitFailed
+}
+
+// usageError is a wrong command line or a wrong setting: exit code 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errSaid ends a command that has printed its own failure.
+var errSaid = errors.New("failed")
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ollama-rag",
+		Short: "Ask your own documents, on your own machine, through Ollama",
+		Long: `ollama-rag reads your documents, finds the passages that answer a question, and has a model on your
+Ollama write the answer with citations that are checked. It needs nothing to start: without Ollama it
+quotes the passages themselves.
+
+  ollama-rag serve --docs ~/notes        the web page and API on http://127.0.0.1:8000
+  ollama-rag ingest ~/notes              or fill a knowledge base first
+  ollama-rag ask "When is the rent due?" and ask from the terminal
+
+Every setting is a flag, an environment variable, a line in .env, or in ollama-rag.yaml in the data
+folder; ` + "`ollama-rag config`" + ` lists them all with their values.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w\nsee `%s --help`", err, cmd.CommandPath())}
+	})
+	root.PersistentFlags().Bool("json", false, "print JSON for machines")
+	addSettingFlag(root, "data-dir")
+	root.AddCommand(serveCommand(), ingestCommand(), askCommand(), searchCommand(), docsCommand(), dbsCommand(), evalCommand(), doctorCommand(), configCommand(), versionCommand())
+	return root
+}
+
+// addSettingFlag gives a command the flag of a setting.
+func addSettingFlag(cmd *cobra.Command, names ...string) {
+	for _, s := range config.Flags() {
+		for _, name := range names {
+			switch {
+			case s.Flag != name:
+			case s.Boolean:
+				cmd.PersistentFlags().Bool(name, s.Default == "true", s.Help)
+			case name == "docs":
+				cmd.PersistentFlags().StringArray(name, nil, s.Help+" (may be given more than once)")
+			default:
+				cmd.PersistentFlags().String(name, s.Default, s.Help)
+			}
+		}
+	}
+}
+
+// settings loads the configuration for a command.
+func settings(cmd *cobra.Command) (config.Config, []*config.Setting, error) {
+	flags := map[string]string{}
+	for _, s := range config.Flags() {
+		f := cmd.Flags().Lookup(s.Flag)
+		if f == nil || !f.Changed {
+			continue
+		}
+		flags[s.Flag] = f.Value.String()
+		if s.Flag == "docs" {
+			list, err := cmd.Flags().GetStringArray("docs")
+			if err != nil {
+				return config.Config{}, nil, err
+			}
+			flags[s.Flag] = joinList(list)
+		}
+	}
+	c, all, err := config.Load(config.Source{Flags: flags, Environ: os.Environ(), Dir: "."})
+	if err != nil {
+		err = usageError{err}
+	}
+	return c, all, err
+}
+
+func joinList(list []string) string {
+	out := ""
+	for i, item := range list {
+		if i > 0 {
+			out += ","
+		}
+		out += item
+	}
+	return out
+}
+
+// exactArgs is cobra.ExactArgs with our exit code and a hint.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError{fmt.Errorf("%s: %s\nsee `%s --help`", cmd.Name(), what, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+func minArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usageError{fmt.Errorf("%s: %s\nsee `%s --help`", cmd.Name(), what, cmd.CommandPath())}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,337 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/cache"
+	"github.com/ollama-rag/ollama-rag/internal/chunk"
+	"github.com/ollama-rag/ollama-rag/internal/config"
+	"github.com/ollama-rag/ollama-rag/internal/extract"
+	"github.com/ollama-rag/ollama-rag/internal/ingest"
+	"github.com/ollama-rag/ollama-rag/internal/metrics"
+	"github.com/ollama-rag/ollama-rag/internal/ollama"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/search"
+	"github.com/ollama-rag/ollama-rag/internal/server"
+	"github.com/ollama-rag/ollama-rag/internal/store"
+	"github.com/ollama-rag/ollama-rag/internal/upstream"
+	"github.com/ollama-rag/ollama-rag/internal/web"
+)
+
+func serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the page and the API",
+		Long: `Serves the page and the API, and ingests what --docs names into the knowledge base "default" first.
+Ctrl-C or SIGTERM lets running requests end, for 20 seconds at most.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := settings(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), c)
+		},
+	}
+	addSettingFlag(cmd, "addr", "addr-file", "docs", "insecure")
+	return cmd
+}
+
+// house is everything wired together.
+type house struct {
+	config    config.Config
+	log       *slog.Logger
+	store     *store.Store
+	upstream  *upstream.Client
+	ollama    *ollama.Client
+	indexes   *search.Indexes
+	cache     *cache.Cache
+	extractor *extract.Extractor
+	ingest    *ingest.Service
+	engine    rag.Engine
+	metrics   *metrics.Metrics // nil: switched off
+	token     string           // what the other commands of the same user send
+}
+
+// openHouse opens the data folder and wires the parts. Nothing is sent to a model server.
+func openHouse(ctx context.Context, c config.Config, log *slog.Logger) (*house, error) {
+	h := &house{config: c, log: log, token: rand.Text()}
+	var err error
+	if h.store, err = store.Open(ctx, c.DataDir); err != nil {
+		return nil, err
+	}
+	if err := h.wire(ctx); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func (h *house) wire(ctx context.Context) error {
+	c := h.config
+	if err := h.store.EnsureBase(ctx, c.DBName); err != nil {
+		return err
+	}
+	var err error
+	if h.upstream, err = upstream.New(upstreamConfig(c, h.log)); err != nil {
+		return usageError{err}
+	}
+	options := ollama.Options{NumThread: c.NumThread}
+	if c.NumGPU >= 0 {
+		options.NumGPU = &c.NumGPU
+	}
+	h.ollama = ollama.New(h.upstream, options)
+	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
+	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
+	h.extractor = extract.New(extract.Config{})
+	embedders := &embedders{store: h.store, ollama: h.ollama, wanted: c.EmbedModel}
+	h.ingest = &ingest.Service{
+		Reader: h.extractor, Cutter: chunk.New(c.ChunkSize, c.ChunkOverlap), Documents: h.store, Jobs: h.store,
+		Embedders: embedders, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
+		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
+	}
+	var generator rag.Generator = h.ollama
+	if c.Metrics {
+		h.metrics = metrics.New(metrics.Parts{
+			Hosts: h.upstream.Stats, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+		}, version(), revision())
+		generator = h.metrics.Generator(generator)
+	}
+	h.engine = rag.Engine{
+		Bases: h.store, Embedders: questionEmbedders{embedders}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache,
+		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, Normalise: normalise,
+	}
+	return h.ingest.Start(ctx)
+}
+
+// normalise makes one question of all its spellings: Unicode NFC, trimmed, spaces folded.
+func normalise(question string) string {
+	return strings.Join(strings.Fields(norm.NFC.String(question)), " ")
+}
+
+func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
+	var hosts []*url.URL
+	for _, base := range c.BaseURLs {
+		u, _ := url.Parse(base) // the settings were checked
+		hosts = append(hosts, u)
+	}
+	u := upstream.DefaultConfig(hosts...)
+	u.PoolConnections, u.PoolMaxSize, u.PoolBlock = c.PoolConnections, c.PoolMaxSize, c.PoolBlock
+	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.ConnectTimeout, c.FirstTokenTimeout, c.ReadTimeout
+	u.MaxRetries, u.RetryBackoff, u.BreakerEnabled = c.MaxRetries, max(c.RetryBackoff, time.Millisecond), c.BreakerEnabled
+	u.Breaker = breaker.Config{
+		FailureThreshold: c.BreakerFailureThreshold, OpenTimeout: c.BreakerTimeout, MaxOpenTimeout: c.BreakerMaxTimeout,
+		SuccessThreshold: c.BreakerSuccessThreshold, HalfOpenMaxCalls: c.BreakerHalfOpenMaxCalls, WindowSize: c.BreakerWindowSize,
+		MinCalls: c.BreakerMinCalls, FailureRatio: c.BreakerFailureRatio, SlowCall: c.BreakerSlowCall,
+	}
+	u.OnChange = func(change breaker.Change) {
+		log.Warn("circuit breaker", "name", change.Name, "from", change.From.String(), "to", change.To.String())
+	}
+	return u
+}
+
+// handler is the API over the house. bound is where it listens, nil inside this process.
+func (h *house) handler(bound net.Addr) http.Handler {
+	c := h.config
+	var engine server.Engine = &h.engine
+	cfg := server.Config{
+		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Drop: h.dropBase, Resolve: h.resolve,
+		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload,
+		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
+		Defaults: server.Defaults{DB: c.DBName, Model: c.LLMModel, Provider: c.Provider, RRF: c.RRF, RRFK: c.RRFK},
+	}
+	if h.metrics != nil {
+		engine = h.metrics.Engine(engine)
+		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
+	}
+	cfg.Engine = engine
+	return server.New(cfg).Handler()
+}
+
+// close ends the parts in the order in which they depend on each other.
+func (h *house) close() error {
+	var errs []error
+	if h.ingest != nil && h.ingest.Started() {
+		h.ingest.Close()
+	}
+	if h.indexes != nil {
+		errs = append(errs, h.indexes.Close())
+	}
+	if h.extractor != nil {
+		errs = append(errs, h.extractor.Close())
+	}
+	if h.upstream != nil {
+		h.upstream.CloseIdleConnections()
+	}
+	return errors.Join(append(errs, h.store.Close())...)
+}
+
+func serve(ctx context.Context, c config.Config) error {
+	log := newLogger(c)
+	h, err := openHouse(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	err = h.listenAndServe(ctx)
+	return errors.Join(err, h.close())
+}
+
+func (h *house) listenAndServe(ctx context.Context) error {
+	c := h.config
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w (choose another address with --addr)", c.Addr, err)
+	}
+	if !isLoopback(listener.Addr()) && len(c.APIKeys) == 0 && !c.Insecure {
+		return errors.Join(usageError{fmt.Errorf("%s is reachable from other machines and no API_KEYS are set: set them, listen on 127.0.0.1, or insist with --insecure", c.Addr)}, listener.Close())
+	}
+	address := "http://" + listener.Addr().String()
+	withdraw, err := h.store.Announce(store.Server{URL: address, Token: h.token})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer withdraw()
+	srv := &http.Server{Handler: h.handler(listener.Addr()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+
+	fmt.Fprintln(os.Stderr, "listening on", address)
+	if c.AddrFile != "" {
+		if err := os.WriteFile(c.AddrFile, []byte(address+"\n"), 0o644); err != nil {
+			return errors.Join(fmt.Errorf("write --addr-file: %w", err), srv.Close())
+		}
+	}
+	background, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.background(background)
+	}()
+	defer func() { stop(); <-done }()
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	h.log.Info("stopping; running requests may end", "longest", c.DrainTimeout.String())
+	drain, cancel := context.WithTimeout(context.Background(), c.DrainTimeout)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		h.log.Warn("requests were cut", "error", err)
+		return srv.Close()
+	}
+	return nil
+}
+
+// saveEvery is how often changed search snapshots are kept, so that a crash costs a rebuild of little.
+const saveEvery = 5 * time.Minute
+
+// background ingests what --docs names, loads the index of the default knowledge base, watches open hosts, keeps snapshots.
+func (h *house) background(ctx context.Context) {
+	h.cleanSpool(ctx)
+	if err := h.ingestDocs(ctx); err != nil {
+		h.log.Error("--docs", "error", err)
+	}
+	if _, _, _, err := h.indexes.Values(ctx, h.config.DBName); err != nil && ctx.Err() == nil {
+		h.log.Error("load index", "db", h.config.DBName, "error", err)
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		h.upstream.Watch(ctx)
+	}()
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := h.indexes.Save(ctx); err != nil && ctx.Err() == nil {
+				h.log.Error("keep search snapshots", "error", err)
+			}
+		case <-ctx.Done():
+			<-watched
+			return
+		}
+	}
+}
+
+func (h *house) ingestDocs(ctx context.Context) error {
+	if len(h.config.Docs) == 0 {
+		return nil
+	}
+	req := rag.IngestRequest{DB: h.config.DBName}
+	for _, path := range h.config.Docs {
+		file, err := h.resolve(path, true)
+		if err != nil {
+			return err
+		}
+		req.Paths = append(req.Paths, rag.IngestPath{Name: filepath.ToSlash(filepath.Clean(path)), File: file})
+	}
+	job, err := h.ingest.Submit(ctx, req)
+	if err != nil {
+		return err
+	}
+	go func() {
+		job, err := h.ingest.Wait(ctx, job.ID)
+		if err != nil {
+			return // the service or the process ends
+		}
+		r := job.Report
+		h.log.Info("ingested --docs", "state", string(job.State), "added", r.Added, "replaced", r.Replaced, "unchanged", r.Unchanged, "skipped", r.Skipped, "deleted", r.Deleted, "passages", r.Passages, "seconds", r.Seconds)
+	}()
+	return nil
+}
+
+// cleanSpool removes uploads that no unfinished job needs: those whose request broke off in a crash.
+func (h *house) cleanSpool(ctx context.Context) {
+	needed, err := h.ingest.Spools(ctx)
+	if err != nil {
+		h.log.Error("look for left-over uploads", "error", err)
+		return
+	}
+	dir := filepath.Join(h.config.DataDir, "uploads")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // no uploads yet
+	}
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); !needed[path] && olderThan(path, time.Hour) {
+			if err := os.RemoveAll(path); err != nil {
+				h.log.Error("remove left-over upload", "error", err)
+			}
+		}
+	}
+}
+
+func olderThan(path string, age time.Duration) bool {
+	info, err := os.Stat(path)
+	return err == nil && time.Since(info.ModTime()) > age
+}
+
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+func newLogger(c config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+
+	"github.com/ollama-rag/ollama-rag/internal/ingest"
+	"github.com/ollama-rag/ollama-rag/internal/ollama"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/server"
+	"github.com/ollama-rag/ollama-rag/internal/store"
+)
+
+// defaultEmbedModel is used for new knowledge bases where EMBED_MODEL is not set and the host has it.
+const defaultEmbedModel = "nomic-embed-text"
+
+// embedders finds the embedder that new passages of a knowledge base get: the one it was built with, else the one that is
+// set, else the default where the host has it, else none.
+type embedders struct {
+	store  *store.Store
+	ollama *ollama.Client
+	wanted string // EMBED_MODEL
+}
+
+// EmbedderFor implements rag.Embedders for ingest.
+func (e *embedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
+	kb, err := e.store.KnowledgeBase(ctx, db)
+	if err != nil {
+		return nil, rag.EmbedderID{}, err
+	}
+	if !kb.Embedder.IsZero() {
+		return e.builtWith(ctx, kb)
+	}
+	name := e.wanted
+	if name == "" {
+		has, err := e.ollama.Has(ctx, defaultEmbedModel)
+		if err != nil || !has {
+			return nil, rag.EmbedderID{}, nil // words alone, by the rule for an unset EMBED_MODEL
+		}
+		name = defaultEmbedModel
+	}
+	embedder := e.ollama.Embedder(name)
+	id, err := embedder.Identity(ctx)
+	return embedder, id, err
+}
+
+// builtWith finds the knowledge base's own embedder, and refuses a model of its name that is another one by now.
+func (e *embedders) builtWith(ctx context.Context, kb rag.KnowledgeBase) (rag.Embedder, rag.EmbedderID, error) {
+	embedder := e.ollama.Embedder(kb.Embedder.Name)
+	digest, err := e.ollama.Digest(ctx, kb.Embedder.Name)
+	if err != nil {
+		return nil, rag.EmbedderID{}, err
+	}
+	if digest != kb.Embedder.Digest {
+		return nil, rag.EmbedderID{}, rag.Errorf(rag.Conflict, "embedder_changed", "the model %s has changed since the knowledge base %q was built with it: delete the knowledge base and ingest again", kb.Embedder.Name, kb.Name)
+	}
+	return embedder, kb.Embedder, nil
+}
+
+// questionEmbedders finds the embedder for questions: only that which a knowledge base was built with is of use.
+type questionEmbedders struct{ *embedders }
+
+// EmbedderFor implements rag.Embedders for the engine.
+func (e questionEmbedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
+	kb, err := e.store.KnowledgeBase(ctx, db)
+	if err != nil || kb.Embedder.IsZero() {
+		return nil, rag.EmbedderID{}, err
+	}
+	return e.builtWith(ctx, kb)
+}
+
+// models shows the model server to the API.
+type models struct{ h *house }
+
+// Reachable is nil as soon as one host answers.
+func (m models) Reachable(ctx context.Context) error {
+	var first error
+	for _, host := range m.h.upstream.Stats() {
+		_, err := m.h.upstream.Probe(ctx, host.Label)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (m models) Models(ctx context.Context) ([]server.ModelInfo, error) {
+	list, err := m.h.ollama.Models(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]server.ModelInfo, len(list))
+	for i, model := range list {
+		out[i] = server.ModelInfo{Name: model.Name, Size: model.Size, Capabilities: model.Capabilities}
+	}
+	return out, nil
+}
+
+func (m models) ChatModel(ctx context.Context) (string, error) {
+	model, err := m.h.ollama.ChatModel(ctx, m.h.config.LLMModel)
+	return model.Name, err
+}
+
+func (h *house) hosts() []server.Host {
+	stats := h.upstream.Stats()
+	out := make([]server.Host, len(stats))
+	for i, s := range stats {
+		out[i] = server.Host{
+			Label: s.Label, URL: s.URL, Guarded: s.BreakerEnabled, Breaker: s.Breaker, InFlight: s.InFlight, Requests: s.Requests,
+			Connections: s.PoolConnections, MaxSize: s.PoolMaxSize, Block: s.PoolBlock, Open: s.Connections, InUse: s.InUse, Idle: s.Idle, Reused: s.Reused,
+		}
+	}
+	return out
+}
+
+// dropBase deletes a knowledge base: from the store first, then from memory and disk what derives from it.
+func (h *house) dropBase(ctx context.Context, name string) error {
+	if name == h.config.DBName {
+		return rag.Errorf(rag.Conflict, "db_in_use", "db: %q is the knowledge base of requests that name none (DB_NAME): delete its documents instead", name)
+	}
+	if err := h.store.DeleteBase(ctx, name); err != nil {
+		return err
+	}
+	h.indexes.Drop(name)
+	h.cache.Forget(name)
+	return nil
+}
+
+// resolve checks a path that POST /api/ingest was given. The other commands of the same user may name any.
+func (h *house) resolve(path string, trusted bool) (string, error) {
+	if trusted {
+		return ingest.ResolvePath(path, nil)
+	}
+	roots := append([]string{}, h.config.IngestRoots...)
+	roots = append(roots, h.config.Docs...)
+	if len(h.config.IngestRoots) == 0 && len(h.config.APIKeys) == 0 {
+		roots = append(roots, os.TempDir())
+		for _, dir := range []func() (string, error){os.Getwd, os.UserHomeDir} {
+			if path, err := dir(); err == nil {
+				roots = append(roots, path)
+			}
+		}
+	}
+	return ingest.ResolvePath(path, roots)
+}
+
+// releaseVersion is set by the linker for releases.
+var releaseVersion = "dev"
+
+func version() string { return releaseVersion }
+
+// revision is the commit that this program was built from, as the Go tool wrote it down.
+func revision() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	rev, dirty := "unknown", ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			rev = s.Value
+		case "vcs.modified":
+			if s.Value == "true" {
+				dirty = "-dirty"
+			}
+		}
+	}
+	return rev[:min(len(rev), 12)] + dirty
+}
