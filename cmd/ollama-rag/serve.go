@@ -133,11 +133,10 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 	u.PoolConnections, u.PoolMaxSize, u.PoolBlock = c.PoolConnections, c.PoolMaxSize, c.PoolBlock
 	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.ConnectTimeout, c.FirstTokenTimeout, c.ReadTimeout
 	u.MaxRetries, u.RetryBackoff, u.BreakerEnabled = c.MaxRetries, max(c.RetryBackoff, time.Millisecond), c.BreakerEnabled
-	u.Breaker = breaker.Config{
-		FailureThreshold: c.BreakerFailureThreshold, OpenTimeout: c.BreakerTimeout, MaxOpenTimeout: c.BreakerMaxTimeout,
-		SuccessThreshold: c.BreakerSuccessThreshold, HalfOpenMaxCalls: c.BreakerHalfOpenMaxCalls, WindowSize: c.BreakerWindowSize,
-		MinCalls: c.BreakerMinCalls, FailureRatio: c.BreakerFailureRatio, SlowCall: c.BreakerSlowCall,
-	}
+	b := &u.Breaker
+	b.FailureThreshold, b.SuccessThreshold, b.HalfOpenMaxCalls = c.BreakerFailureThreshold, c.BreakerSuccessThreshold, c.BreakerHalfOpenMaxCalls
+	b.OpenTimeout, b.MaxOpenTimeout, b.SlowCall = c.BreakerTimeout, c.BreakerMaxTimeout, c.BreakerSlowCall
+	b.WindowSize, b.MinCalls, b.FailureRatio = c.BreakerWindowSize, c.BreakerMinCalls, c.BreakerFailureRatio
 	u.OnChange = func(change breaker.Change) {
 		log.Warn("circuit breaker", "name", change.Name, "from", change.From.String(), "to", change.To.String())
 	}

@@ -35,7 +35,7 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, readers())
 	ready := make(chan *file, 2*readers())
 	group.Go(func() error {
@@ -43,17 +43,17 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 		for _, f := range files {
 			select {
 			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-working.Done():
+				return working.Err()
 			}
 			group.Go(func() error {
 				defer func() { <-slots; close(f.result) }()
-				return s.read(ctx, j.Request, f)
+				return s.read(working, j.Request, f)
 			})
 			select {
 			case ready <- f:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-working.Done():
+				return working.Err()
 			}
 		}
 		return nil
@@ -63,11 +63,11 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 		for f := range ready {
 			select {
 			case <-f.result:
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-working.Done():
+				return working.Err()
 			}
 			j.update(func(job *rag.Job) { job.Report.Current = f.source })
-			if err := s.finish(ctx, j, f, embed); err != nil {
+			if err := s.finish(working, j, f, embed); err != nil {
 				return err
 			}
 		}
