@@ -4,11 +4,10 @@ import (
 	"context"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
-	"golang.org/x/text/unicode/norm"
 )
 
 func (e *Extractor) plain(_ context.Context, data []byte) (rag.Extracted, error) {
-	return rag.Extracted{Text: norm.NFC.String(string(data)), Encoding: "utf-8"}, nil
+	return rag.Extracted{Text: tidy(string(data)), Encoding: "utf-8"}, nil
 }
 func (e *Extractor) markdown(ctx context.Context, data []byte) (rag.Extracted, error) {
 	return e.plain(ctx, data)
@@ -22,11 +21,3 @@ func (e *Extractor) html(ctx context.Context, data []byte) (rag.Extracted, error
 func (e *Extractor) docx(context.Context, []byte) (rag.Extracted, error) {
 	return rag.Extracted{}, unreadable("cannot be read yet")
 }
-func (e *Extractor) readPDF(context.Context, []byte) (rag.Extracted, error) {
-	return rag.Extracted{}, unreadable("cannot be read yet")
-}
-
-type pdfReaders struct{}
-
-func newPDFReaders(Config) *pdfReaders { return &pdfReaders{} }
-func (p *pdfReaders) close() error     { return nil }

@@ -1,0 +1,137 @@
+package extract
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/klippa-app/go-pdfium"
+	"github.com/klippa-app/go-pdfium/webassembly"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// pdfReaders lends out PDF readers. Each is a fresh WebAssembly instance of PDFium: it sees no file system, has a memory of
+// its own with a limit, and is thrown away after one document, so that nothing a broken file did to it outlives the file.
+// What is shared is the compiled module, made at the first PDF and given back when none came for a while.
+type pdfReaders struct {
+	config Config
+	places chan struct{} // one a reader
+
+	mu     sync.Mutex
+	pool   pdfium.Pool // nil: not started
+	users  int
+	idle   *time.Timer // gives the pool back; nil while it is used or not started
+	closed bool
+}
+
+func newPDFReaders(c Config) *pdfReaders {
+	return &pdfReaders{config: c, places: make(chan struct{}, c.MaxPDFReaders)}
+}
+
+// with lends a reader to do. When ctx ends, the reader is killed in the middle of whatever it does.
+func (r *pdfReaders) with(ctx context.Context, do func(pdfium.Pdfium) error) error {
+	select {
+	case r.places <- struct{}{}:
+		defer func() { <-r.places }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	pool, err := r.acquire()
+	if err != nil {
+		return err
+	}
+	defer r.release()
+	reader, err := pool.GetInstanceWithContext(ctx)
+	if err != nil {
+		return rag.Errorf(rag.Internal, "", "the PDF reader does not start").Because(err)
+	}
+	// Kill, not Close: Close would have PDFium tidy up a document that may be hostile.
+	kill := sync.OnceFunc(func() { _ = reader.Kill() })
+	defer kill()
+	defer context.AfterFunc(ctx, kill)()
+	return do(reader)
+}
+
+// acquire gives the pool, started if need be.
+func (r *pdfReaders) acquire() (pdfium.Pool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, rag.Errorf(rag.Unavailable, "", "the server is stopping")
+	}
+	if r.pool == nil {
+		pool, err := startPDFium(r.config)
+		if err != nil {
+			return nil, rag.Errorf(rag.Internal, "", "the PDF reader does not start").Because(err)
+		}
+		r.pool = pool
+	}
+	if r.idle != nil {
+		r.idle.Stop()
+		r.idle = nil
+	}
+	r.users++
+	return r.pool, nil
+}
+
+func (r *pdfReaders) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.users--
+	switch {
+	case r.users > 0:
+	case r.closed:
+		r.stop()
+	default:
+		r.idle = time.AfterFunc(r.config.PDFIdle, r.expire)
+	}
+}
+
+func (r *pdfReaders) expire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.users == 0 && r.idle != nil {
+		r.stop()
+	}
+}
+
+// stop gives the pool back; the caller holds mu.
+func (r *pdfReaders) stop() {
+	if r.pool != nil {
+		_ = r.pool.Close()
+	}
+	r.pool, r.idle = nil, nil
+}
+
+func (r *pdfReaders) close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+	if r.users == 0 {
+		r.stop()
+	}
+	return nil
+}
+
+const wasmPage = 64 << 10
+
+func startPDFium(c Config) (pdfium.Pool, error) {
+	return webassembly.Init(webassembly.Config{
+		MaxTotal: c.MaxPDFReaders,
+		FSConfig: wazero.NewFSConfig(), // no files
+		Stdout:   io.Discard,
+		Stderr:   io.Discard,
+		RuntimeConfig: wazero.NewRuntimeConfig().
+			WithCoreFeatures(api.CoreFeaturesV2 | experimental.CoreFeaturesExceptionHandling).
+			WithCloseOnContextDone(true).
+			WithMemoryLimitPages(uint32(min(c.MaxPDFMemory/wasmPage, 65536))),
+	})
+}
