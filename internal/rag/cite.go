@@ -9,8 +9,9 @@ import (
 // The least share of a claim's content words that its passage must hold for the claim to count as supported, and the least
 // share for a passage to be named for a sentence that cites nothing.
 const (
-	supportShare  = 0.5
-	inferredShare = 0.6
+	supportShare     = 0.5
+	inferredShare    = 0.6
+	minInferredWords = 4 // a shorter sentence is found anywhere
 )
 
 var marker = regexp.MustCompile(`\[(\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]`)
@@ -138,10 +139,15 @@ func inferCitations(answer string, hits []Hit) []Citation {
 	}
 	var out []Citation
 	named := map[int]bool{}
+	fenced := false
 	for _, s := range sentences(answer) {
-		claim := claimOf(answer[s.Start:s.End])
+		line := answer[s.Start:s.End]
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		claim := claimOf(line)
 		want := contentWords(claim)
-		if len(want) < 3 {
+		if fenced || len(want) < minInferredWords {
 			continue
 		}
 		best, share := -1, inferredShare

@@ -264,7 +264,7 @@ func reasonFor(err error) Reason {
 
 func nothingFound(kb KnowledgeBase) string {
 	if kb.Empty {
-		return fmt.Sprintf("The knowledge base %q is empty: ingest documents first.", kb.Name)
+		return fmt.Sprintf("The knowledge base %q holds nothing yet: ingest documents, or wait for those that are being read.", kb.Name)
 	}
 	return fmt.Sprintf("Nothing in the knowledge base %q matches this question.", kb.Name)
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -28,7 +27,7 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 			if !f.begun() || r.Context().Err() != nil {
 				return err
 			}
-			_ = f.send("error", map[string]any{"event": "error", "error": problem.From(err, requestID(r))})
+			_ = f.send("error", errorView{"error", problem.From(err, requestID(r))})
 			return err
 		}
 		if err := f.send(frameOf(a, ev)); err != nil {
@@ -37,7 +36,7 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 		ended = ev.Kind == rag.EventDone
 	}
 	if !ended && r.Context().Err() == nil {
-		_ = f.send("error", map[string]any{"event": "error", "error": problem.From(rag.Errorf(rag.Internal, "", "the answer ended without an end"), requestID(r))})
+		_ = f.send("error", errorView{"error", problem.From(rag.Errorf(rag.Internal, "", "the answer ended without an end"), requestID(r))})
 	}
 	return nil
 }
@@ -46,13 +45,13 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 func frameOf(a asked, ev rag.Event) (string, any) {
 	switch ev.Kind {
 	case rag.EventStatus:
-		return "status", map[string]any{"event": "status", "status": ev.Status}
+		return "status", statusView{"status", ev.Status}
 	case rag.EventContexts:
 		return "contexts", contextsView{"contexts", contextsOf(ev.Answer.Hits), metadatasOf(ev.Answer.Hits), a.request.DB, retrievalView{ev.Answer.Method}}
 	case rag.EventToken:
-		return "token", map[string]any{"event": "token", "token": ev.Token}
+		return "token", tokenView{"token", ev.Token}
 	case rag.EventCitation:
-		return "citation", map[string]any{"event": "citation", "citation": ev.Citation}
+		return "citation", citationView{"citation", ev.Citation}
 	}
 	return "done", doneView{"done", answerView(a, ev.Answer)}
 }
@@ -111,7 +110,7 @@ func (f *frames) begun() bool {
 }
 
 func (f *frames) send(name string, v any) error {
-	data, err := json.Marshal(v)
+	data, err := encodeJSON(v)
 	if err != nil {
 		return err
 	}
@@ -120,7 +119,6 @@ func (f *frames) send(name string, v any) error {
 		b.WriteString("event: " + name + "\ndata: ")
 	}
 	b.Write(data)
-	b.WriteByte('\n')
 	if f.sse {
 		b.WriteByte('\n')
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/ollama-rag/ollama-rag/internal/problem"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
@@ -132,6 +133,26 @@ type contextsView struct {
 	Metadatas []metadataView `json:"metadatas"`
 	DB        string         `json:"db"`
 	Retrieval retrievalView  `json:"retrieval"`
+}
+
+type statusView struct {
+	Event  string `json:"event"`
+	Status string `json:"status"`
+}
+
+type tokenView struct {
+	Event string `json:"event"`
+	Token string `json:"token"`
+}
+
+type citationView struct {
+	Event    string        `json:"event"`
+	Citation *rag.Citation `json:"citation"`
+}
+
+type errorView struct {
+	Event string          `json:"event"`
+	Error problem.Problem `json:"error"`
 }
 
 type doneView struct {
