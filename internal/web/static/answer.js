@@ -1,6 +1,6 @@
 // What stands around an answer: banners, the list of its citations, and how it came to be.
 
-import { h, icon } from "./dom.js";
+import { h, icon, sentence } from "./dom.js";
 import { age, baseName, count, place, plural, score, seconds } from "./format.js";
 import { verdictTag } from "./verdict.js";
 
@@ -23,7 +23,7 @@ export function banner(kind, facts, again) {
       "div",
       { class: "banner-text" },
       h("strong", { text: title }),
-      text ? h("p", { text }) : null,
+      text ? h("p", null, sentence(text)) : null,
       facts.code ? h("p", { class: "banner-code" }, h("code", { text: facts.code })) : null,
     ),
     again ? h("button", { class: "button small", type: "button", on: { click: () => again(false) } }, icon("refresh"), "Ask again") : null,
@@ -88,12 +88,15 @@ const STAGES = [
   ["generate", "Write the answer"],
 ];
 
+/** The model that wrote the answer; none where passages are quoted or nothing was found. */
+const usedModel = (a) => (["extractive", "no_passages"].includes(a.done_reason) ? "" : a.model);
+
 /** One line about the way of an answer, and the details behind it. */
 export function howItCame(a, askFresh) {
   const line = h(
     "summary",
     { class: "how-line" },
-    h("span", { class: "how-part" }, icon("model"), a.degraded && a.done_reason === "extractive" ? "No model" : a.model || "No model"),
+    h("span", { class: "how-part" }, icon("model"), usedModel(a) || "No model"),
     cachePart(a.cache),
     Number.isFinite(a.timings?.total) ? h("span", { class: "how-part" }, icon("clock"), seconds(a.timings.total)) : null,
     a.usage?.output_tokens ? h("span", { class: "how-part" }, plural(a.usage.output_tokens, "token")) : null,
@@ -154,7 +157,7 @@ function facts(a) {
   const rows = [
     ["Knowledge base", a.db],
     ["Search", METHODS[method] ?? method],
-    ["Model", a.done_reason === "extractive" ? "" : a.model],
+    ["Model", usedModel(a)],
     ["Tokens read", u.input_tokens ? count(u.input_tokens) : ""],
     ["Tokens written", u.output_tokens ? `${count(u.output_tokens)}${speed}` : ""],
     ["Loading the model", u.load_seconds > 0.01 ? seconds(u.load_seconds) : ""],

@@ -22,6 +22,7 @@ export function createAsk() {
     if (!query || running) return;
     input.value = "";
     grow();
+    if (matchMedia("(pointer: coarse)").matches) input.blur(); // the keyboard would cover the answer
     start({ body: options.body(query), fresh: options.fresh() });
   }
 
@@ -90,8 +91,8 @@ export function createAsk() {
 function drawWelcome() {
   const box = $("welcome-next");
   const kb = base();
-  const health = state.health;
-  const noModel = health && health.services?.ollama && health.services.ollama.healthy === false;
+  const ollama = state.health?.services?.ollama;
+  const noModel = ollama && (ollama.healthy === false || (!ollama.model && Boolean(ollama.error)));
   const parts = [];
   if (kb && kb.documents === 0) {
     parts.push(
@@ -105,6 +106,8 @@ function drawWelcome() {
     );
   }
   if (noModel) {
+    const steps = ["get a model, for example ", h("code", { text: "ollama pull llama3.2" }), "."];
+    if (ollama.healthy === false) steps.unshift("start Ollama (", h("code", { text: "ollama serve" }), ") and ");
     parts.push(
       h(
         "div",
@@ -113,13 +116,13 @@ function drawWelcome() {
         h(
           "div",
           { class: "banner-text" },
-          h("strong", { text: "No model server answers" }),
-          h("p", null, "You can ask all the same: fitting passages are quoted word for word. For written answers start Ollama (", h("code", { text: "ollama serve" }), ") and get a model, for example ", h("code", { text: "ollama pull llama3.2" }), "."),
+          h("strong", { text: ollama.healthy === false ? "No model server answers" : "The model server has no chat model" }),
+          h("p", null, "You can ask all the same: fitting passages are quoted word for word. For written answers ", steps),
         ),
       ),
     );
   }
-  const key = JSON.stringify([kb?.documents, kb?.passages, state.db, noModel]);
+  const key = JSON.stringify([kb?.documents, kb?.passages, state.db, noModel, ollama?.healthy]);
   if (box.dataset.key === key) return;
   box.dataset.key = key;
   box.replaceChildren(...parts);

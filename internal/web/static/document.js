@@ -23,7 +23,7 @@ export async function openDocument(db, where, citations = []) {
     const text = doc.text ?? "";
     info.append(` · ${count(text.length)} characters`);
     const mark = draw(body, text, ranges(text, where, citations));
-    const go = () => mark?.scrollIntoView({ block: "center" });
+    const go = () => scrollTo(mark);
     toMark.hidden = !mark;
     toMark.addEventListener("click", go);
     go();
@@ -31,6 +31,12 @@ export async function openDocument(db, where, citations = []) {
     body.replaceChildren(h("p", { class: "error-text", text: `The document cannot be shown: ${err.message}` }));
   }
   body.setAttribute("aria-busy", "false");
+}
+
+/** Blocks that were never seen have a guessed height: the way is corrected as they get their true one. */
+function scrollTo(mark, steps = 4) {
+  mark?.scrollIntoView({ block: "center" });
+  if (mark && steps > 0) requestAnimationFrame(() => scrollTo(mark, steps - 1));
 }
 
 function ranges(text, where, citations) {

@@ -33,6 +33,13 @@ export function icon(name, label) {
   return svg;
 }
 
+/** A sentence of the server, its `commands` set as code. */
+export function sentence(text) {
+  return String(text ?? "")
+    .split(/`([^`]+)`/)
+    .map((part, i) => (i % 2 ? h("code", { text: part }) : part));
+}
+
 export const $ = (id) => document.getElementById(id);
 
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

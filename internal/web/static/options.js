@@ -38,6 +38,7 @@ export function createOptions() {
   });
   panel.addEventListener("keydown", (e) => {
     if (e.key !== "Escape") return;
+    e.stopPropagation(); // it closes the panel, it does not stop an answer
     toggle.click();
     toggle.focus();
   });
@@ -88,16 +89,20 @@ function drawFilter(box, values, set, label) {
 /** Fills the list of chat models and keeps the choice. */
 async function loadModels(select) {
   let answer;
+  if (state.health?.services?.ollama?.healthy === false) {
+    select.replaceChildren(h("option", { value: "", text: "No model server answers" }));
+    return;
+  }
   try {
     answer = await get("/api/models");
   } catch (err) {
-    select.replaceChildren(h("option", { value: "", text: `Standard (${err.message})` }));
+    select.replaceChildren(h("option", { value: "", text: `Default model (${err.message})` }));
     return;
   }
   const chosen = select.value;
   const chat = (answer.models ?? []).filter((m) => !m.capabilities?.length || m.capabilities.includes("completion"));
   select.replaceChildren(
-    h("option", { value: "", text: answer.current ? `Standard: ${answer.current}` : "Standard" }),
+    h("option", { value: "", text: answer.current ? `Default: ${answer.current}` : "Default model" }),
     ...chat.map((m) => h("option", { value: m.name, text: m.name })),
   );
   if (chat.some((m) => m.name === chosen)) select.value = chosen;

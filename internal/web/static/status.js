@@ -1,7 +1,7 @@
 // How the machine is doing: one line at the bottom, and a panel behind it. Asked every 5 seconds, only while the page is seen.
 
 import { get, health } from "./api.js";
-import { $, h, icon } from "./dom.js";
+import { $, h, icon, sentence } from "./dom.js";
 import { count, percent, plural, size } from "./format.js";
 import { changed, state } from "./state.js";
 
@@ -44,6 +44,7 @@ export function createStatus() {
     draw();
     if (!isToOpen) return;
     $("status-close").focus();
+    if (state.health?.services?.ollama?.healthy === false) return; // nobody there to name models
     try {
       models = await get("/api/models", { quiet: true });
     } catch {
@@ -113,15 +114,21 @@ function list(rows) {
   return h("dl", { class: "figures" }, rows.filter(([, v]) => v !== undefined && v !== null && v !== "").map(([k, v]) => h("div", null, h("dt", { text: k }), h("dd", null, v))));
 }
 
+/** A closed breaker says nothing good of a host when none can be reached. */
+function hostLook(host, service) {
+  const { look } = breakerState(host.state);
+  return service.healthy === false && look === "good" ? "bad" : look;
+}
+
 function modelCard(x, models) {
   const s = x.services?.ollama ?? {};
   const names = (models?.models ?? []).map((m) => `${m.name}${m.size ? ` (${size(m.size)})` : ""}`);
   return card("Model server", "model", [
     h("p", null, s.healthy ? light("good", "Answers") : light("bad", "Does not answer")),
-    s.error ? h("p", { class: "small", text: s.error }) : null,
+    s.error ? h("p", { class: "small" }, sentence(s.error)) : null,
     s.healthy === false && !s.error ? h("p", { class: "small muted" }, "Start it with ", h("code", { text: "ollama serve" }), ". Until then passages are quoted.") : null,
     (s.hosts ?? []).length
-      ? h("ul", { class: "hosts" }, s.hosts.map((host) => h("li", null, light(breakerState(host.state).look, host.name ?? host.url), h("span", { class: "muted small", text: [host.url !== host.name ? host.url : "", host.in_flight ? `${host.in_flight} at work` : ""].filter(Boolean).join(" · ") }))))
+      ? h("ul", { class: "hosts" }, s.hosts.map((host) => h("li", null, light(hostLook(host, s), host.name ?? host.url), h("span", { class: "muted small", text: [host.url !== host.name ? host.url : "", host.in_flight ? `${host.in_flight} at work` : ""].filter(Boolean).join(" · ") }))))
       : null,
     list([["Model", s.model || models?.current]]),
     names.length ? h("details", { class: "small" }, h("summary", { text: plural(names.length, "model") }), h("ul", null, names.map((text) => h("li", { text })))) : null,

@@ -1,7 +1,7 @@
 // Taking in files: choose or drop, send, follow the job, show the report.
 
 import { get, health, send, upload } from "./api.js";
-import { $, announce, h, icon } from "./dom.js";
+import { $, announce, h, icon, sentence } from "./dom.js";
 import { batches, fromDrop, fromList, isHidden, mergeReports } from "./files.js";
 import { baseName, kind, plural, seconds, size } from "./format.js";
 import { changed, loadBases, state } from "./state.js";
@@ -176,7 +176,7 @@ function reportParts(report, failure, left) {
     report.passages || report.seconds
       ? h("p", { class: "muted small", text: [plural(report.passages, "passage"), report.pending ? `${report.pending} wait for their vectors` : "", seconds(report.seconds)].filter(Boolean).join(" · ") })
       : null,
-    ...report.notices.map((n) => h("p", { class: "small" }, icon("info"), ` ${n}`)),
+    ...report.notices.map((n) => h("p", { class: "small" }, icon("info"), " ", sentence(n))),
     itemList("Not read", skipped, (i) => i.reason || i.code || "no reason given"),
     itemList("Read with remarks", warned, (i) => i.warnings.join("; ")),
     report.items_omitted ? h("p", { class: "muted small", text: `${plural(report.items_omitted, "more file")} not listed.` }) : null,
