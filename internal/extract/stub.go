@@ -6,15 +6,6 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
-func (e *Extractor) plain(_ context.Context, data []byte) (rag.Extracted, error) {
-	return rag.Extracted{Text: tidy(string(data)), Encoding: "utf-8"}, nil
-}
-func (e *Extractor) markdown(ctx context.Context, data []byte) (rag.Extracted, error) {
-	return e.plain(ctx, data)
-}
-func (e *Extractor) mdx(ctx context.Context, data []byte) (rag.Extracted, error) {
-	return e.plain(ctx, data)
-}
 func (e *Extractor) html(ctx context.Context, data []byte) (rag.Extracted, error) {
 	return e.plain(ctx, data)
 }
