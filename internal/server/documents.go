@@ -205,12 +205,10 @@ func (u *upload) save(part io.Reader, name string) error {
 	if err != nil {
 		return fmt.Errorf("spool upload: %w", err)
 	}
-	n, err := io.Copy(f, io.LimitReader(part, u.limit+1))
+	// One byte past the limit is enough for the job to report the file as too large, beside the others.
+	_, err = io.Copy(f, io.LimitReader(part, u.limit+1))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return rag.Errorf(rag.Malformed, "", "the upload broke off").Because(err)
-	}
-	if n > u.limit {
-		return rag.Errorf(rag.TooLarge, "", "%s is larger than MAX_UPLOAD_BYTES, %d bytes", path.Base(source), u.limit)
 	}
 	u.paths = append(u.paths, rag.IngestPath{Name: source, File: file, Upload: true})
 	u.saved = append(u.saved, source)
