@@ -62,6 +62,7 @@ func candidates() []candidate {
 		one("windows-1251", charmap.Windows1251, frequentCyrillic, false, "ru", "uk", "bg", "sr"),
 		one("koi8-r", charmap.KOI8R, frequentCyrillic, false, "ru"),
 		one("ibm866", charmap.CodePage866, frequentCyrillic, false, "ru"),
+		one("windows-1258", charmap.Windows1258, frequentViet, true, "vi"),
 		one("windows-1250", charmap.Windows1250, frequentCentral, true, "pl", "cs", "sk", "hu", "ro", "hr", "sl"),
 		one("iso-8859-2", charmap.ISO8859_2, frequentCentral, true, "pl", "cs", "sk", "hu", "ro", "hr", "sl"),
 		one("windows-1253", charmap.Windows1253, frequentGreek, false, "el"),
@@ -70,7 +71,6 @@ func candidates() []candidate {
 		one("windows-1256", charmap.Windows1256, frequentArabic, false, "ar", "fa", "ur"),
 		one("windows-1257", charmap.Windows1257, frequentBaltic, true, "lt", "lv", "et"),
 		one("windows-874", charmap.Windows874, frequentThai, false, "th"),
-		one("windows-1258", charmap.Windows1258, frequentViet, true, "vi"),
 		{"tcvn3", byTable(tcvn3, nil), frequentViet, []string{"vi"}, true},
 		{"viscii", byTable(viscii, visciiLow), frequentViet, []string{"vi"}, true},
 		many("shift_jis", japanese.ShiftJIS, frequentHan),
@@ -108,11 +108,17 @@ func (c candidate) score(s string) float64 {
 	for _, r := range c.frequent {
 		frequent[r] = true
 	}
-	sum, n := 0.0, 0
+	sum, n, letters, ascii := 0.0, 0, 0, 0
 	var before rune
 	for _, r := range s {
+		if asciiLetter(r) {
+			ascii++
+		}
 		if r >= utf8.RuneSelf {
 			n++
+			if unicode.IsLetter(r) {
+				letters++
+			}
 			sum += c.value(r, before, frequent)
 		} else if asciiLetter(r) && before >= utf8.RuneSelf && !c.latin && unicode.IsLetter(before) {
 			sum -= 0.5
@@ -125,6 +131,9 @@ func (c candidate) score(s string) float64 {
 	score := sum / float64(n)
 	if slices.Contains(c.languages, text.Language(s)) {
 		score += 0.5
+	}
+	if c.latin && letters > ascii {
+		score-- // no language in Latin letters has more of them with marks than without
 	}
 	return score
 }
