@@ -51,11 +51,14 @@ type citedSentence struct {
 }
 
 // citedSentences splits an answer into its claims with the numbers cited for each. A marker that stands after a full stop
-// belongs to the sentence before it.
+// belongs to the sentence before it; one that begins a line of words belongs to that line.
 func citedSentences(answer string) []citedSentence {
 	var out []citedSentence
+	last := 0
 	for _, s := range sentences(answer) {
 		text := answer[s.Start:s.End]
+		newLine := strings.Contains(answer[last:s.Start], "\n")
+		last = s.End
 		var numbers []int
 		for _, m := range marker.FindAllStringSubmatch(text, -1) {
 			for _, field := range strings.FieldsFunc(m[1], func(r rune) bool { return r < '0' || r > '9' }) {
@@ -65,7 +68,7 @@ func citedSentences(answer string) []citedSentence {
 			}
 		}
 		claim := claimOf(text)
-		if loc := marker.FindStringIndex(text); loc != nil && loc[0] == 0 && len(out) > 0 {
+		if loc := marker.FindStringIndex(text); loc != nil && loc[0] == 0 && len(out) > 0 && (claim == "" || !newLine) {
 			trailing := leadingNumbers(text)
 			out[len(out)-1].numbers = append(out[len(out)-1].numbers, numbers[:trailing]...)
 			numbers = numbers[trailing:]

@@ -83,7 +83,7 @@ func sentences(text string) []Span {
 		start = end
 	}
 	for i, r := range text {
-		next := i + utf8.RuneLen(r)
+		next := i + utf8.RuneLen(r) // wrong for broken bytes, which are no stops
 		switch r {
 		case '\n', '。', '！', '？':
 			cut(next)
@@ -91,8 +91,6 @@ func sentences(text string) []Span {
 			if next >= len(text) || asciiSpace(text[next]) {
 				cut(next)
 			}
-		case utf8.RuneError:
-			next = i + 1
 		}
 	}
 	cut(len(text))
