@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -42,7 +43,7 @@ func (l Limits) Fit(m Model) Limits {
 // prompt, renumbered from 1, and what was left out. Documents and question stand between marks that no document can guess:
 // they are made from a hash of all that is inside. An error means that the question itself does not fit.
 func Compose(question string, hits []Hit, l Limits) ([]Message, []Hit, []Dropped, error) {
-	room := l.NumCtx - l.MaxTokens - templateTokens - EstimateTokens(instructions) - EstimateTokens(frame("0123456789ab", "", question))
+	room := l.NumCtx - l.MaxTokens - templateTokens - EstimateTokens(instructions) - EstimateTokens(frame(dearestFence, "", question))
 	if room < 0 {
 		return nil, nil, nil, Errorf(OutOfBounds, "", "query: too long for a context window of %d tokens with %d of them for the answer: shorten it or raise OLLAMA_NUM_CTX", l.NumCtx, l.MaxTokens)
 	}
@@ -79,6 +80,9 @@ func frame(mark, passages, question string) string {
 	return fmt.Sprintf("<passages %[1]s>\n%[2]s</passages %[1]s>\n\n<question %[1]s>\n%[3]s\n</question %[1]s>", mark, passages, question)
 }
 
+// dearestFence costs as much as any fence can: no two letters of it share a token.
+const dearestFence = "0a0a0a0a0a0a"
+
 func fence(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:6])
@@ -110,43 +114,88 @@ func baseName(source string) string {
 	return source[strings.LastIndexAny(source, `/\`)+1:]
 }
 
-// shorten cuts a passage at a sentence end so that its entry costs at most room tokens; its span and text stay in step.
+// shorten cuts a passage at a sentence end, or between words where its first sentence is too long, so that its entry costs
+// at most room tokens; its span and text stay in step.
 func shorten(p Passage, room int) Passage {
-	end := 0
-	for _, s := range sentences(p.Text) {
+	fits := func(end int) bool {
 		q := p
-		q.Text = p.Text[:s.End]
-		if EstimateTokens(passageEntry(1, q)) > room {
-			break
-		}
-		end = s.End
+		q.Text = p.Text[:end]
+		return EstimateTokens(passageEntry(1, q)) <= room
+	}
+	var ends []int
+	for _, s := range sentences(p.Text) {
+		ends = append(ends, s.End)
+	}
+	end := last(ends, fits)
+	if end == 0 {
+		end = last(wordEnds(p.Text), fits)
 	}
 	p.Text = p.Text[:end]
 	p.Span.End = p.Span.Start + end
 	return p
 }
 
+// last is the last of the rising ends that fits, 0 where none does.
+func last(ends []int, fits func(int) bool) int {
+	n := sort.Search(len(ends), func(i int) bool { return !fits(ends[i]) })
+	if n == 0 {
+		return 0
+	}
+	return ends[n-1]
+}
+
+// wordEnds are the offsets of the blanks that end a word.
+func wordEnds(text string) []int {
+	var ends []int
+	for i := 1; i < len(text); i++ {
+		if asciiSpace(text[i]) && !asciiSpace(text[i-1]) {
+			ends = append(ends, i)
+		}
+	}
+	return ends
+}
+
 // EstimateTokens is an upper estimate of what byte-level BPE and SentencePiece vocabularies make of text: two letters a
-// token in ASCII words, one token for each digit and mark, one for each byte elsewhere. Real counts are one half to two
-// thirds of it in English; the estimate errs so that a window is never exceeded.
+// token in ASCII words, one token for each digit and mark, for each letter of a string of consonants that no word has, and
+// for each byte elsewhere. Real counts are one half to two thirds of it in English; it errs so that a window is never exceeded.
 func EstimateTokens(text string) int {
-	tokens, letters := 0, 0
+	tokens, letters, consonants := 0, 0, 0
+	endRun := func() {
+		if consonants > 3 {
+			tokens += consonants
+			letters -= consonants
+		}
+		consonants = 0
+	}
 	flush := func() {
+		endRun()
 		tokens += (letters + 1) / 2
 		letters = 0
 	}
+	small := false // whether the letter before was a small one
 	for _, r := range text {
-		switch {
-		case r < utf8.RuneSelf && unicode.IsLetter(r):
+		lower := r | 0x20
+		if r < utf8.RuneSelf && 'a' <= lower && lower <= 'z' {
+			if r < 'a' && small {
+				flush() // camelCase
+			}
 			letters++
+			consonants++
+			if strings.ContainsRune("aeiouy", lower) {
+				consonants--
+				endRun()
+			}
+			small = r >= 'a'
 			continue
+		}
+		flush()
+		switch {
 		case r == ' ':
 		case r < utf8.RuneSelf:
 			tokens++
 		default:
 			tokens += utf8.RuneLen(r)
 		}
-		flush()
 	}
 	flush()
 	return tokens
