@@ -50,11 +50,11 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	start := time.Now()
 	kb, err := e.Bases.KnowledgeBase(ctx, req.DB)
 	if err != nil {
-		return err
+		return stage("look up knowledge base", err)
 	}
 	model, modelErr := e.chatModel(ctx, req)
 	if CodeOf(modelErr) == CodeModelNotFound {
-		return modelErr
+		return stage("find model", modelErr)
 	}
 	key := e.cacheKey(req, kb, model)
 
@@ -68,6 +68,9 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 
 	vector, t2, embedErr := e.embed(ctx, req)
 	t.Embed = t2
+	if err := ctx.Err(); err != nil {
+		return stage("embed question", err)
+	}
 	if recall {
 		if r, ok := e.Cache.RecallNear(key, vector); ok {
 			return replay(emit, r, CacheSemantic, t, start)
@@ -84,7 +87,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	limits := e.Limits.Fit(model)
 	messages, shown, dropped, err := Compose(req.Question, found.Hits, limits)
 	if err != nil {
-		return err
+		return stage("compose", err)
 	}
 	a := Answer{
 		DB: req.DB, Hits: shown, Dropped: dropped, Method: found.Method, Model: model.Name, Provider: e.Provider,
@@ -93,13 +96,14 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	if !recall {
 		a.Cache.Status = CacheBypass
 	}
-	if err := emit(Event{Kind: EventContexts, Answer: &a}); err != nil {
+	contexts := a // what comes later must not change an event that was sent
+	if err := emit(Event{Kind: EventContexts, Answer: &contexts}); err != nil {
 		return err
 	}
 
 	switch {
 	case len(shown) == 0:
-		a.Notice, a.DoneReason = nothingFound(kb), "no_passages"
+		a.Notice, a.DoneReason = nothingShown(kb, dropped), "no_passages"
 		a.Text = a.Notice
 		err = emit(Event{Kind: EventToken, Token: a.Text})
 	case modelErr != nil:
@@ -121,7 +125,8 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 			return err
 		}
 	}
-	if e.Cache.On() && !req.NoRemember && worthKeeping(req, a) {
+	// An index that is behind or ahead of the key's change showed other documents than the key says.
+	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
 		e.Cache.Remember(key, vector, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
@@ -139,7 +144,7 @@ type Found struct {
 func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
 	start := time.Now()
 	if _, err := e.Bases.KnowledgeBase(ctx, req.DB); err != nil {
-		return Found{}, err
+		return Found{}, stage("look up knowledge base", err)
 	}
 	var f Found
 	var vector []float32
@@ -175,10 +180,16 @@ func (e *Engine) chatModel(ctx context.Context, req Request) (Model, error) {
 func (e *Engine) embed(ctx context.Context, req Request) ([]float32, float64, error) {
 	start := time.Now()
 	embedder, id, err := e.Embedders.EmbedderFor(ctx, req.DB)
-	if err != nil || id.IsZero() || (req.Method == BM25 && !e.Cache.On()) {
-		return nil, 0, skipIf(req.Method == BM25, err)
+	if err != nil {
+		return nil, 0, skipIf(req.Method == BM25, stage("embed question", err))
+	}
+	if id.IsZero() || (req.Method == BM25 && !e.Cache.On()) {
+		return nil, 0, nil
 	}
 	vectors, err := embedder.Embed(ctx, ForQuestion, []string{req.Question})
+	if err == nil && len(vectors) != 1 {
+		err = Errorf(BadUpstream, "", "the embedder %s gave %d vectors for one text", id.Name, len(vectors))
+	}
 	if err != nil {
 		return nil, since(start), skipIf(req.Method == BM25, stage("embed question", err))
 	}
@@ -200,6 +211,7 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	}
 	start := time.Now()
 	var text strings.Builder
+	done := false
 	for chunk, err := range e.Generator.Generate(ctx, p) {
 		if err != nil {
 			if text.Len() == 0 && ctx.Err() == nil {
@@ -217,12 +229,15 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 			}
 		}
 		if chunk.Done {
-			a.DoneReason, a.Usage = chunk.DoneReason, chunk.Usage
+			done, a.DoneReason, a.Usage = true, chunk.DoneReason, chunk.Usage
 		}
 	}
 	a.Timings.Generate = since(start)
 	if strings.TrimSpace(text.String()) == "" {
 		return e.quote(req, a, Errorf(BadUpstream, "", "the model %s wrote nothing", p.Model), emit)
+	}
+	if !done {
+		return stage("generate", Errorf(BadUpstream, "", "the model %s stopped in the middle of its answer", p.Model))
 	}
 	a.Text = text.String()
 	a.Citations = Cite(a.Text, a.Hits)
@@ -262,7 +277,10 @@ func reasonFor(err error) Reason {
 	return ReasonNoModel
 }
 
-func nothingFound(kb KnowledgeBase) string {
+func nothingShown(kb KnowledgeBase, dropped []Dropped) string {
+	if len(dropped) > 0 {
+		return "Passages were found, but none of them fits the context window: raise OLLAMA_NUM_CTX."
+	}
 	if kb.Empty {
 		return fmt.Sprintf("The knowledge base %q holds nothing yet: ingest documents, or wait for those that are being read.", kb.Name)
 	}
@@ -281,6 +299,9 @@ func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, s
 	a.Cache = CacheInfo{Status: status, Similarity: r.Similarity, Age: r.Age.Seconds(), OriginalQuestion: r.Question, EntryID: r.EntryID}
 	a.Timings = t
 	a.Timings.Total = since(start)
+	if status == CacheExact {
+		a.Timings.Recall = a.Timings.Total
+	}
 	if err := emit(Event{Kind: EventContexts, Answer: &a}); err != nil {
 		return err
 	}
