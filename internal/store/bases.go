@@ -64,13 +64,9 @@ func (s *Store) DeleteBase(ctx context.Context, name string) error {
 	if err == nil && n == 0 {
 		return unknownBase(name)
 	}
-	return errors.Join(err, s.forget(ctx))
-}
-
-// forget empties the write-ahead log, so that deleted bytes do not live on in it. Readers may keep it busy for a moment; the
-// next checkpoint then does it.
-func (s *Store) forget(ctx context.Context) error {
-	_, err := s.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	if err == nil {
+		s.forget()
+	}
 	return err
 }
 

@@ -26,6 +26,9 @@ SELECT d.digest, d.recipe, d.version, d.origin FROM documents d JOIN bases b ON 
 // Put keeps a document, in place of an older one of the same source, and tells the change.
 func (s *Store) Put(ctx context.Context, base string, n rag.NewDocument) (rag.Update, error) {
 	var u rag.Update
+	if n.Vectors != nil && len(n.Vectors) != len(n.Passages) {
+		return u, fmt.Errorf("store document: %d vectors for %d passages", len(n.Vectors), len(n.Passages))
+	}
 	replaced := false
 	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
 		id, change, err := touch(ctx, tx, base)
@@ -33,10 +36,9 @@ func (s *Store) Put(ctx context.Context, base string, n rag.NewDocument) (rag.Up
 			return err
 		}
 		u.Change = change
-		if u.Remove, err = removeSource(ctx, tx, id, n.Document.Source); err != nil {
+		if replaced, u.Remove, err = removeSource(ctx, tx, id, n.Document.Source); err != nil {
 			return err
 		}
-		replaced = len(u.Remove) > 0
 		if n.Vectors != nil {
 			if err := claimEmbedder(ctx, tx, id, base, n.Embedder); err != nil {
 				return err
@@ -49,9 +51,11 @@ func (s *Store) Put(ctx context.Context, base string, n rag.NewDocument) (rag.Up
 		return rag.Update{}, fmt.Errorf("store document: %w", err)
 	}
 	if replaced {
-		err = s.forget(ctx)
+		s.forget()
+	} else {
+		s.settle()
 	}
-	return u, err
+	return u, nil
 }
 
 // touch raises a knowledge base's change counter.
@@ -87,22 +91,21 @@ func claimEmbedder(ctx context.Context, tx *sql.Tx, baseID int64, base string, i
 	return err
 }
 
-// removeSource deletes a document and gives the ids of its passages.
-func removeSource(ctx context.Context, tx *sql.Tx, baseID int64, source string) ([]int64, error) {
+// removeSource deletes a document, if there is one, and gives the ids of its passages.
+func removeSource(ctx context.Context, tx *sql.Tx, baseID int64, source string) (there bool, ids []int64, err error) {
 	var document int64
-	err := tx.QueryRowContext(ctx, `SELECT id FROM documents WHERE base = ? AND source = ?`, baseID, source).Scan(&document)
+	err = tx.QueryRowContext(ctx, `SELECT id FROM documents WHERE base = ? AND source = ?`, baseID, source).Scan(&document)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+		return false, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
-	ids, err := int64s(tx.QueryContext(ctx, `DELETE FROM passages WHERE document = ? RETURNING id`, document))
-	if err != nil {
-		return nil, err
+	if ids, err = int64s(tx.QueryContext(ctx, `DELETE FROM passages WHERE document = ? RETURNING id`, document)); err != nil {
+		return false, nil, err
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM documents WHERE id = ?`, document)
-	return ids, err
+	return true, ids, err
 }
 
 func int64s(rows *sql.Rows, err error) ([]int64, error) {
@@ -168,11 +171,7 @@ func (s *Store) Delete(ctx context.Context, base string, sources []string) (dele
 			return err
 		}
 		for _, source := range sources {
-			var there bool
-			if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM documents WHERE base = ? AND source = ?)`, id, source).Scan(&there); err != nil {
-				return err
-			}
-			ids, err := removeSource(ctx, tx, id, source)
+			there, ids, err := removeSource(ctx, tx, id, source)
 			if err != nil {
 				return err
 			}
@@ -192,7 +191,8 @@ func (s *Store) Delete(ctx context.Context, base string, sources []string) (dele
 	if err != nil {
 		return nil, rag.Update{}, fmt.Errorf("delete documents: %w", err)
 	}
-	return deleted, u, s.forget(ctx)
+	s.forget()
+	return deleted, u, nil
 }
 
 var errNothing = errors.New("nothing to delete")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"math"
 
@@ -129,9 +130,18 @@ WHERE b.name = ? AND p.vector IS NULL ORDER BY p.id LIMIT ?`, []any{base, n}, fu
 	return out, err
 }
 
+// PendingBases lists the knowledge bases in which passages wait for vectors.
+func (s *Store) PendingBases(ctx context.Context) ([]string, error) {
+	return stringsOf(s.read.QueryContext(ctx, `
+SELECT DISTINCT b.name FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE p.vector IS NULL ORDER BY 1`))
+}
+
 // SetVectors gives passages their vectors. Passages that went meanwhile are left out of the update.
 func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32) (rag.Update, error) {
 	var u rag.Update
+	if len(vectors) != len(passages) {
+		return u, fmt.Errorf("store vectors: %d of them for %d passages", len(vectors), len(passages))
+	}
 	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
 		baseID, change, err := touch(ctx, tx, base)
 		if err != nil {
@@ -146,7 +156,9 @@ func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, 
 			if err != nil {
 				return err
 			}
-			if n, err := res.RowsAffected(); err != nil || n == 0 {
+			if n, err := res.RowsAffected(); err != nil {
+				return err
+			} else if n == 0 {
 				continue
 			}
 			u.Remove = append(u.Remove, p.ID)
@@ -154,7 +166,10 @@ func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, 
 		}
 		return nil
 	})
-	return u, err
+	if err != nil {
+		return rag.Update{}, fmt.Errorf("store vectors: %w", err)
+	}
+	return u, nil
 }
 
 func encodeVector(v []float32) []byte {

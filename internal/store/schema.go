@@ -66,7 +66,14 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error {
 	var version int
 	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
-		return rag.Errorf(rag.Internal, "", "%s is not a database of ollama-rag, or is damaged: restore it from a backup, or move it away to start afresh", filepath.Base(file)).Because(err)
+		return damaged(file).Because(err)
+	}
+	var tables, ours int
+	if err := db.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(name = 'bases'), 0) FROM sqlite_master WHERE type = 'table'`).Scan(&tables, &ours); err != nil {
+		return damaged(file).Because(err)
+	}
+	if (tables > 0 || version > 0) && (ours == 0 || version == 0) {
+		return damaged(file)
 	}
 	if version > len(steps) {
 		return rag.Errorf(rag.Conflict, "", "the data folder has schema version %d and this program knows up to %d: it was written by a newer ollama-rag, so use that one", version, len(steps))
@@ -86,6 +93,10 @@ func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error
 		}
 	}
 	return nil
+}
+
+func damaged(file string) *rag.Error {
+	return rag.Errorf(rag.Internal, "", "%s is not a database of ollama-rag, or is damaged: restore it from a backup, or move it away to start afresh", filepath.Base(file))
 }
 
 func migrateStep(ctx context.Context, db *sql.DB, step string, to int) error {

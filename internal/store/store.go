@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -29,6 +30,8 @@ type Store struct {
 	lock  *flock.Flock
 	write *sql.DB // one connection: writers wait in Go, not in SQLite
 	read  *sql.DB
+
+	owed atomic.Bool // the write-ahead log may hold deleted bytes
 }
 
 // InUseError says that another process has the data folder, and where it listens, as far as it told.
@@ -78,14 +81,34 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, s.write, file, migrations); err != nil {
 		return err
 	}
+	s.forget() // what the last process deleted and could not
 	s.read, err = connect(file, 4, "deferred")
 	return err
 }
 
+// forget empties the write-ahead log, so that deleted bytes do not live on in it. The deletion is durable already, so this
+// neither fails it nor ends with its context. Where a reader keeps the log busy, the next change, Close or Open does it.
+func (s *Store) forget() {
+	s.owed.Store(true)
+	s.settle()
+}
+
+// settle empties the write-ahead log if that is owed.
+func (s *Store) settle() {
+	if !s.owed.CompareAndSwap(true, false) {
+		return
+	}
+	var busy, pages, moved int
+	err := s.write.QueryRowContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+	if err != nil || busy != 0 {
+		s.owed.Store(true)
+	}
+}
+
 func connect(file string, connections int, lockMode string) (*sql.DB, error) {
 	q := url.Values{"_txlock": {lockMode}, "_pragma": {
-		"journal_mode(wal)", "synchronous(full)", "foreign_keys(on)", "secure_delete(on)", "busy_timeout(10000)", "cache_size(-8000)",
-	}}
+		"busy_timeout(2000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)", "secure_delete(on)", "cache_size(-8000)",
+	}} // one process writes through one connection, so only emptying the log ever waits, for readers
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(file), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
