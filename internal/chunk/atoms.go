@@ -67,9 +67,13 @@ func split(s string, headings []rag.Heading, size int) []atom {
 }
 
 func (sp *splitter) heading(h rag.Heading) {
+	if utf8.RuneCountInString(sp.text[h.Span.Start:h.Span.End]) > sp.size { // it has to be cut up, as any other text
+		sp.prose(h.Span.Start, h.Span.End, section)
+		return
+	}
 	n := len(sp.atoms)
-	sp.prose(h.Span.Start, h.Span.End, section)
-	if len(sp.atoms) == n+1 { // one that had to be cut up is no heading to keep whole
+	sp.add(h.Span.Start, h.Span.End, section)
+	if len(sp.atoms) > n {
 		sp.atoms[n].level = h.Level
 	}
 }
@@ -98,7 +102,26 @@ func (sp *splitter) charsTo(at int) int {
 }
 
 func (sp *splitter) fits(start, end int) bool {
-	return end-start <= sp.size || utf8.RuneCountInString(sp.text[start:end]) <= sp.size
+	room := sp.room(start)
+	return end-start <= room || utf8.RuneCountInString(sp.text[start:end]) <= room
+}
+
+// room is how many characters an atom at start may have: size, less the headings in front of it, which it must go with. Where
+// they would leave it under half of size, they stand alone.
+func (sp *splitter) room(start int) int {
+	first := len(sp.atoms)
+	for first > 0 && sp.atoms[first-1].level > 0 {
+		first--
+	}
+	if first == len(sp.atoms) {
+		return sp.size
+	}
+	last := sp.atoms[len(sp.atoms)-1]
+	room := sp.size - (last.to - sp.atoms[first].from) - utf8.RuneCountInString(sp.text[last.end:start])
+	if room < sp.size/2 || room < 1 {
+		return sp.size
+	}
+	return room
 }
 
 // prose takes running text apart: into sentences, and those that are too long into words.
@@ -116,32 +139,43 @@ func (sp *splitter) prose(start, end int, before border) {
 
 // words fills atoms with as many words as fit. A word longer than size is cut where it hurts least.
 func (sp *splitter) words(start, end int, before border) {
-	for start < end {
-		stop := start
-		for n := 0; n < sp.size && stop < end; n++ {
-			_, w := utf8.DecodeRuneInString(sp.text[stop:end])
-			stop += w
+	for {
+		start += len(sp.text[start:end]) - len(strings.TrimLeftFunc(sp.text[start:end], unicode.IsSpace))
+		if start == end {
+			return
 		}
-		if stop < end {
-			stop = start + lastCut(sp.text[start:end], stop-start)
+		stop := sp.lastWord(start, end, sp.room(start))
+		if stop < end && !spaceAt(sp.text, stop) {
+			stop = sp.lastWord(start, end, sp.size) // rather a heading alone than a cut word
 		}
 		sp.add(start, stop, before)
 		before = word
 		start = stop
-		for start < end {
-			r, w := utf8.DecodeRuneInString(sp.text[start:end])
-			if !unicode.IsSpace(r) {
-				break
-			}
-			start += w
-		}
 	}
+}
+
+// lastWord is where a piece of text[start:end] with room for so many characters ends.
+func (sp *splitter) lastWord(start, end, room int) int {
+	stop := start
+	for n := 0; n < room && stop < end; n++ {
+		_, w := utf8.DecodeRuneInString(sp.text[stop:end])
+		stop += w
+	}
+	if stop == end {
+		return end
+	}
+	return start + lastCut(sp.text[start:end], stop-start)
+}
+
+func spaceAt(s string, i int) bool {
+	r, _ := utf8.DecodeRuneInString(s[i:])
+	return unicode.IsSpace(r)
 }
 
 // lastCut is the last good place to cut s at or before limit, which is inside s: at white space, else behind punctuation, else
 // in front of a character that does not belong to the one before.
 func lastCut(s string, limit int) int {
-	if r, _ := utf8.DecodeRuneInString(s[limit:]); unicode.IsSpace(r) {
+	if spaceAt(s, limit) {
 		return limit
 	}
 	if i := strings.LastIndexFunc(s[:limit], unicode.IsSpace); i > 0 {

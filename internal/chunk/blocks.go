@@ -47,7 +47,7 @@ const (
 
 // blockEnd gives the length of the block that s begins with, with the empty lines behind it, and what it is.
 func blockEnd(s string) (int, blockKind) {
-	fence, rows, length, kind := "", 0, 0, prose
+	fence, begun, length, kind := "", false, 0, prose
 	for line := range strings.Lines(s) {
 		bare := strings.TrimSpace(line)
 		mark := fenceOf(bare)
@@ -56,20 +56,21 @@ func blockEnd(s string) (int, blockKind) {
 			if mark != "" && strings.HasPrefix(mark, fence) && mark == bare {
 				return length + len(line), code
 			}
-		case mark != "" && length > 0 && strings.TrimSpace(s[:length]) != "":
+		case mark != "" && begun:
 			return length, kind // a code block ends the block before it
 		case mark != "":
 			fence, kind = mark, code
-		case bare == "" && strings.TrimSpace(s[:length]) != "":
+		case bare == "" && begun:
 			return length + len(line), kind
 		case isRow(bare):
-			if kind == prose && rows == 0 && strings.TrimSpace(s[:length]) != "" {
+			if kind == prose && begun {
 				return length, prose
 			}
-			rows, kind = rows+1, table
+			kind = table
 		case kind == table:
 			return length, table
 		}
+		begun = begun || bare != ""
 		length += len(line)
 	}
 	return length, kind

@@ -10,21 +10,21 @@ const deepest = 2
 // follows before the next one goes with it.
 func (c *Cutter) sections(atoms []atom) []run {
 	var all []run
+	onlyHeadings := true // in the last section
 	for i := range atoms {
 		starts := atoms[i].level > 0 && atoms[i].level <= deepest
-		if len(all) == 0 || starts && !c.joins(atoms, all[len(all)-1], i) {
+		if len(all) == 0 || starts && !onlyHeadings && !c.joins(atoms, all[len(all)-1], i) {
 			all = append(all, run{i, i})
+			onlyHeadings = true
 		}
 		all[len(all)-1].to = i + 1
+		onlyHeadings = onlyHeadings && atoms[i].level > 0
 	}
 	return all
 }
 
 // joins says whether the section that starts at atom i belongs to the sections before it.
 func (c *Cutter) joins(atoms []atom, before run, i int) bool {
-	if atoms[i-1].level > 0 && bare(atoms[before.from:i]) {
-		return true
-	}
 	if first := atoms[before.from].level; first > atoms[i].level {
 		return false // an outer heading begins something new
 	}
@@ -37,15 +37,6 @@ func (c *Cutter) joins(atoms []atom, before run, i int) bool {
 	}
 	tiny := atoms[end-1].to-atoms[i].from < c.size/4
 	return tiny && atoms[end-1].to-atoms[before.from].from <= c.size/2
-}
-
-func bare(atoms []atom) bool {
-	for _, a := range atoms {
-		if a.level == 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // pack fills passages with the atoms of a section.
