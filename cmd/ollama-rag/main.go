@@ -56,6 +56,7 @@ func (e usageError) Unwrap() error { return e.error }
 // errSaid ends a command that has printed its own failure.
 var errSaid = errors.New("failed")
 
+// newRoot makes the command line.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ollama-rag",
@@ -72,8 +73,13 @@ Every setting is a flag, an environment variable, a line in .env, or in ollama-r
 folder; ` + "`ollama-rag config`" + ` lists them all with their values.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q\nsee `ollama-rag --help`", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w\nsee `%s --help`", err, cmd.CommandPath())}
