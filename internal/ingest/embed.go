@@ -37,6 +37,9 @@ func (e *embedding) passages(ctx context.Context, title string, passages []rag.P
 	if ctx.Err() != nil {
 		return nil, id, ctx.Err()
 	}
+	if err == nil && len(vectors) != len(passages) {
+		err = rag.Errorf(rag.BadUpstream, "", "the embedder %s gave %d vectors for %d texts", id.Name, len(vectors), len(passages))
+	}
 	if err != nil {
 		e.failed = err
 		e.service.Log.Warn("embedder does not answer; passages are kept and get their vectors later", "db", e.base, "error", err)
@@ -77,9 +80,12 @@ func (s *Service) makeUp(ctx context.Context, j *job, e *embedding) error {
 func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(int)) (made, left int, err error) {
 	for e.failed == nil {
 		batch, err := s.Documents.Pending(ctx, e.base, s.Config.EmbedBatch)
-		if err != nil || len(batch) == 0 {
-			s.setPending(e.base, false)
+		if err != nil {
 			return made, 0, err
+		}
+		if len(batch) == 0 {
+			s.setPending(e.base, false)
+			return made, 0, nil
 		}
 		vectors, id, err := e.mixed(ctx, batch)
 		if err != nil {
@@ -104,8 +110,11 @@ func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(
 		}
 	}
 	rest, err := s.Documents.Pending(ctx, e.base, maxPendingCount)
+	if err != nil {
+		return made, 0, err
+	}
 	s.setPending(e.base, e.failed != nil && len(rest) > 0)
-	return made, len(rest), err
+	return made, len(rest), nil
 }
 
 // maxPendingCount bounds how far waiting passages are counted.

@@ -27,6 +27,7 @@ type Documents interface {
 	Delete(ctx context.Context, base string, sources []string) ([]string, rag.Update, error)
 	Origins(ctx context.Context, base string) (map[string]string, error)
 	Pending(ctx context.Context, base string, n int) ([]rag.Passage, error)
+	PendingBases(ctx context.Context) ([]string, error)
 	SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32) (rag.Update, error)
 }
 

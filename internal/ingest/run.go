@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,6 +35,9 @@ type file struct {
 func (s *Service) ingest(ctx context.Context, j *job) error {
 	files, err := s.list(j.Request, func(n int) { j.update(func(job *rag.Job) { job.Report.Files = n }) })
 	if err != nil {
+		return err
+	}
+	if err := s.nameAsBefore(ctx, j.DB, files); err != nil {
 		return err
 	}
 	group, working := errgroup.WithContext(ctx)
@@ -82,6 +87,34 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 	return s.makeUp(ctx, j, embed)
 }
 
+// nameAsBefore gives files that are in the knowledge base already the source that they have there, whatever folder they are
+// reached through this time.
+func (s *Service) nameAsBefore(ctx context.Context, base string, files []*file) error {
+	origins, err := s.Documents.Origins(ctx, base)
+	if err != nil {
+		return err
+	}
+	named := make(map[string]string, len(origins)) // path -> source
+	for source, origin := range origins {
+		if have, ok := named[origin]; !ok || source < have {
+			named[origin] = source
+		}
+	}
+	taken := map[string]string{} // source -> path
+	for _, f := range files {
+		if source, ok := named[f.path]; ok && !f.upload {
+			f.source = source
+			taken[source] = f.path
+		}
+	}
+	for _, f := range files {
+		if path, ok := taken[f.source]; ok && path != f.path && !f.upload {
+			f.source = filepath.ToSlash(f.path)
+		}
+	}
+	return nil
+}
+
 // read reads and cuts one file. A fault of the file is kept in it; the error it returns is the store's.
 func (s *Service) read(ctx context.Context, req rag.IngestRequest, f *file) (err error) {
 	if f.err != nil {
@@ -95,7 +128,7 @@ func (s *Service) read(ctx context.Context, req rag.IngestRequest, f *file) (err
 	if f.known, f.old, err = s.Documents.Known(ctx, req.DB, f.source); err != nil {
 		return err
 	}
-	if f.old && !f.upload && f.known.Origin != "" && f.known.Origin != f.path && exists(f.known.Origin) {
+	if f.old && !f.upload && f.known.Origin != "" && f.known.Origin != f.path && !vanished(f.known.Origin) {
 		// Another file came under this name, from another folder: this one goes by its whole path.
 		f.source = filepath.ToSlash(f.path)
 		if f.known, f.old, err = s.Documents.Known(ctx, req.DB, f.source); err != nil {
@@ -243,12 +276,13 @@ func (s *Service) change(ctx context.Context, base string, commit func() (rag.Up
 	}
 	// What is durable must reach the followers even if the one who asked for it has left.
 	ctx = context.WithoutCancel(ctx)
-	for _, f := range s.Followers {
+	var errs []error
+	for _, f := range s.Followers { // each hears of it, whatever becomes of the others
 		if err := f.Apply(ctx, base, u); err != nil {
-			return fmt.Errorf("index: %w", err)
+			errs = append(errs, fmt.Errorf("follow change %d: %w", u.Change, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Remove deletes documents by source and tells which of them were there.
@@ -272,7 +306,7 @@ func (s *Service) removeVanished(ctx context.Context, j *job, files []*file) err
 	var gone []string
 	for source, origin := range origins {
 		for _, p := range j.Request.Paths {
-			if exists(p.File) && inside(p.File, origin) && !exists(origin) {
+			if !p.Upload && !vanished(p.File) && inside(p.File, origin) && vanished(origin) {
 				gone = append(gone, source)
 				break
 			}
@@ -290,7 +324,8 @@ func (s *Service) removeVanished(ctx context.Context, j *job, files []*file) err
 	return err
 }
 
-func exists(path string) bool {
+// vanished says that there is certainly nothing at path: one that cannot be looked at may well be there.
+func vanished(path string) bool {
 	_, err := os.Lstat(path)
-	return err == nil
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

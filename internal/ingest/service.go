@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"maps"
 	"runtime"
 	"sync"
 	"time"
@@ -57,7 +57,7 @@ type Service struct {
 	changes sync.Mutex // held from commit to followers: they hear of changes in order
 
 	mu      sync.Mutex
-	jobs    map[string]*job // unfinished, and those somebody waits for
+	jobs    map[string]*job // unfinished
 	queue   []*job
 	wake    chan struct{}
 	stop    context.CancelFunc
@@ -86,28 +86,7 @@ const (
 	StageStore = "store"
 )
 
-type job struct {
-	rag.Job
-	mu     sync.Mutex
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-func (j *job) snapshot() rag.Job {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	out := j.Job
-	out.Report.Items = append([]rag.ReportItem(nil), j.Report.Items...)
-	return out
-}
-
-func (j *job) update(f func(*rag.Job)) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	f(&j.Job)
-}
-
-// Start takes up the jobs that a former process left unfinished and begins to work. Close ends it.
+// Start takes up the jobs, and the passages without vectors, that a former process left and begins to work. Close ends it.
 func (s *Service) Start(ctx context.Context) error {
 	s.Config = s.Config.withDefaults()
 	s.jobs, s.pending = map[string]*job{}, map[string]bool{}
@@ -124,6 +103,13 @@ func (s *Service) Start(ctx context.Context) error {
 		}
 		j.State, j.Report = rag.JobQueued, rag.IngestReport{}
 		s.enqueue(j)
+	}
+	waiting, err := s.Documents.PendingBases(ctx)
+	if err != nil {
+		return fmt.Errorf("passages without vectors: %w", err)
+	}
+	for _, base := range waiting {
+		s.pending[base] = true
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -187,7 +173,7 @@ func (s *Service) keep(ctx context.Context, j rag.Job) error {
 	return s.Jobs.PutJob(ctx, rag.JobRecord{ID: j.ID, Data: data, Created: j.Created * int64(time.Second), Finished: j.Finished * int64(time.Second)})
 }
 
-// Wait waits until a job ended, or ctx did.
+// Wait waits until a job ended, or ctx or the service did.
 func (s *Service) Wait(ctx context.Context, id string) (rag.Job, error) {
 	s.mu.Lock()
 	j := s.jobs[id]
@@ -195,11 +181,17 @@ func (s *Service) Wait(ctx context.Context, id string) (rag.Job, error) {
 	if j == nil {
 		return s.Job(ctx, id)
 	}
+	return s.wait(ctx, j)
+}
+
+func (s *Service) wait(ctx context.Context, j *job) (rag.Job, error) {
 	select {
 	case <-j.done:
 		return j.snapshot(), nil
 	case <-ctx.Done():
 		return j.snapshot(), ctx.Err()
+	case <-s.ended:
+		return j.snapshot(), rag.Errorf(rag.Unavailable, "stopping", "the server is stopping; the job goes on at its next start")
 	}
 }
 
@@ -227,40 +219,18 @@ func (s *Service) List(ctx context.Context) ([]rag.Job, error) {
 	}
 	list := make([]rag.Job, 0, len(records))
 	for _, r := range records {
-		j, err := s.Job(ctx, r.ID)
-		if err != nil {
-			return nil, err
+		s.mu.Lock()
+		running := s.jobs[r.ID]
+		s.mu.Unlock()
+		var j rag.Job
+		if running != nil {
+			j = running.snapshot()
+		} else if err := json.Unmarshal(r.Data, &j); err != nil {
+			return nil, fmt.Errorf("job %s: %w", r.ID, err)
 		}
 		list = append(list, j)
 	}
 	return list, nil
-}
-
-// Cancel stops a job after the file at hand; what it has read stays.
-func (s *Service) Cancel(ctx context.Context, id string) (rag.Job, error) {
-	s.mu.Lock()
-	j := s.jobs[id]
-	s.mu.Unlock()
-	if j == nil {
-		return s.Job(ctx, id) // ended already, or unknown
-	}
-	j.mu.Lock()
-	if j.State == rag.JobQueued {
-		j.State = rag.JobCancelled
-	}
-	if j.cancel != nil {
-		j.cancel()
-	}
-	j.mu.Unlock()
-	s.nudge()
-	return s.Wait(ctx, id)
-}
-
-func (s *Service) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Stats gives the figures so far.
@@ -268,18 +238,10 @@ func (s *Service) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
-	out.Files, out.StageSeconds, out.StageCalls = copyMap(s.stats.Files), copyMap(s.stats.StageSeconds), copyMap(s.stats.StageCalls)
+	out.Files, out.StageSeconds, out.StageCalls = maps.Clone(s.stats.Files), maps.Clone(s.stats.StageSeconds), maps.Clone(s.stats.StageCalls)
 	out.QueueDepth, out.PendingVector = len(s.queue), len(s.pending)
 	if len(s.queue) > 0 {
 		out.OldestQueued = time.Unix(s.queue[0].Created, 0)
-	}
-	return out
-}
-
-func copyMap[K comparable, V any](m map[K]V) map[K]V {
-	out := make(map[K]V, len(m))
-	for k, v := range m {
-		out[k] = v
 	}
 	return out
 }
@@ -289,92 +251,6 @@ func (s *Service) observe(stage string, start time.Time) {
 	s.stats.StageSeconds[stage] += time.Since(start).Seconds()
 	s.stats.StageCalls[stage]++
 	s.mu.Unlock()
-}
-
-// loop is the one worker.
-func (s *Service) loop(ctx context.Context) {
-	defer close(s.ended)
-	retry := time.NewTicker(s.Config.RetryPending)
-	defer retry.Stop()
-	for {
-		for j := s.next(); j != nil; j = s.next() {
-			s.run(ctx, j)
-			if ctx.Err() != nil {
-				return
-			}
-		}
-		select {
-		case <-s.wake:
-		case <-retry.C:
-			s.catchUp(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (s *Service) next() *job {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		return nil
-	}
-	j := s.queue[0]
-	s.queue = s.queue[1:]
-	return j
-}
-
-// run does one job and keeps how it ended. A job that the service's own end interrupts stays unfinished.
-func (s *Service) run(ctx context.Context, j *job) {
-	work, cancel := context.WithCancel(ctx)
-	defer cancel()
-	j.mu.Lock()
-	cancelled := j.State == rag.JobCancelled
-	if !cancelled {
-		j.State, j.cancel = rag.JobRunning, cancel
-	}
-	j.mu.Unlock()
-	start := time.Now()
-	var err error
-	if cancelled {
-		err = context.Canceled
-	} else {
-		s.running(1)
-		err = s.ingest(work, j)
-		s.running(-1)
-	}
-	if ctx.Err() != nil {
-		close(j.done)
-		return
-	}
-	j.update(func(job *rag.Job) {
-		job.Report.Seconds = time.Since(start).Seconds()
-		job.Report.Current = ""
-		job.Finished = time.Now().Unix()
-		switch {
-		case work.Err() != nil || errors.Is(err, context.Canceled):
-			job.State = rag.JobCancelled
-		case err != nil:
-			job.State, job.Error = rag.JobFailed, sentence(err)
-		default:
-			job.State = rag.JobDone
-		}
-	})
-	if err != nil && !errors.Is(err, context.Canceled) {
-		s.Log.Error("ingest job failed", "job", j.ID, "db", j.DB, "error", err)
-	}
-	if err := s.keep(ctx, j.snapshot()); err != nil {
-		s.Log.Error("keep job", "job", j.ID, "error", err)
-	}
-	if spool := j.Request.Spool; spool != "" {
-		if err := os.RemoveAll(spool); err != nil {
-			s.Log.Error("remove uploads", "job", j.ID, "error", err)
-		}
-	}
-	s.mu.Lock()
-	delete(s.jobs, j.ID)
-	s.mu.Unlock()
-	close(j.done)
 }
 
 func (s *Service) running(n int) {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -14,13 +15,21 @@ import (
 // over; a file named in the request itself is always taken. Files of a kind that cannot be read are listed, to be reported.
 func (s *Service) list(req rag.IngestRequest, progress func(int)) ([]*file, error) {
 	var files []*file
-	seen := map[string]bool{}
+	sources, paths := map[string]bool{}, map[string]bool{}
 	add := func(name, path string, upload bool, err error) error {
 		source := filepath.ToSlash(name)
-		if seen[source] {
+		if paths[path] {
 			return nil
 		}
-		seen[source] = true
+		paths[path] = true
+		if sources[source] { // another file of this name
+			if upload {
+				err = rag.Errorf(rag.Unreadable, "same_name", "has the name of another file of this upload")
+			} else {
+				source = filepath.ToSlash(path)
+			}
+		}
+		sources[source] = true
 		if len(files) >= s.Config.MaxFiles {
 			return rag.Errorf(rag.TooLarge, "", "more than INGEST_MAX_FILES, %d files, in one job: ingest a smaller folder at a time", s.Config.MaxFiles)
 		}
@@ -103,6 +112,9 @@ func ResolvePath(path string, roots []string) (string, error) {
 		return "", rag.Errorf(rag.OutOfBounds, "", "paths: %q is not a path", path).Because(err)
 	}
 	real, err := filepath.EvalSymlinks(abs)
+	if err != nil && roots != nil && !slices.ContainsFunc(roots, func(root string) bool { return within(root, abs) }) {
+		return "", outside(path) // what is there is nobody's business
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", rag.Errorf(rag.NotFound, "unknown_path", "paths: there is no %q", path)
 	}
@@ -112,10 +124,26 @@ func ResolvePath(path string, roots []string) (string, error) {
 	if roots == nil {
 		return real, nil
 	}
-	for _, root := range roots {
-		if resolved, err := filepath.EvalSymlinks(root); err == nil && inside(resolved, real) {
-			return real, nil
-		}
+	if slices.ContainsFunc(roots, func(root string) bool { return inside(resolved(root), real) }) {
+		return real, nil
 	}
-	return "", rag.Errorf(rag.Forbidden, "path_not_allowed", "paths: %q is outside the folders this server may read: add its folder to INGEST_ROOTS, upload the file, or run `ollama-rag ingest` as the server's user", path)
+	return "", outside(path)
+}
+
+// within says whether path lies in root as both are written, or as root is resolved.
+func within(root, path string) bool { return inside(root, path) || inside(resolved(root), path) }
+
+// resolved is a path, absolute and without links as far as it can be.
+func resolved(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+func outside(path string) error {
+	return rag.Errorf(rag.Forbidden, "path_not_allowed", "paths: %q is outside the folders this server may read: add its folder to INGEST_ROOTS, upload the file, or run `ollama-rag ingest` as the server's user", path)
 }
