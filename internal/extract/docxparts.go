@@ -143,14 +143,14 @@ func (d *docx) bullet(p *paragraph) string {
 		return ""
 	}
 	space := strings.Repeat("  ", indent)
+	for deeper := indent + 1; deeper < len(levels); deeper++ {
+		delete(d.counters, list+":"+strconv.Itoa(deeper))
+	}
 	switch levels[indent] {
 	case "none":
 		return ""
 	case "bullet":
 		return space + "- "
-	}
-	for deeper := indent + 1; deeper < len(levels); deeper++ {
-		delete(d.counters, list+":"+strconv.Itoa(deeper))
 	}
 	key := list + ":" + strconv.Itoa(indent)
 	d.counters[key]++

@@ -64,7 +64,8 @@ func htmlSource(data []byte) (string, decoded, bool) {
 			return decodeWith(enc, data), decoded{}, true
 		}
 	}
-	if enc, name, certain := charset.DetermineEncoding(data, ""); certain && name != "utf-8" {
+	// windows-1252 is also what is returned for a page that says nothing.
+	if enc, name, _ := charset.DetermineEncoding(data, ""); name != "utf-8" && name != "windows-1252" {
 		return decodeWith(enc, data), decoded{}, true
 	}
 	d, ok := decode(data)
