@@ -76,12 +76,14 @@ func (c *Cache) alive(key rag.CacheKey) *entry {
 	return e
 }
 
-func (c *Cache) old(e *entry) bool { return c.now().Sub(e.made) > c.config.TTL }
+func (c *Cache) old(e *entry) bool { return c.oldAt(c.now(), e) }
+
+func (c *Cache) oldAt(now time.Time, e *entry) bool { return now.Sub(e.made) > c.config.TTL }
 
 // RecallNear finds the nearest question of the scope, if it reaches the threshold; vector may be nil. It ends the look-up
 // that RecallExact began: a hit or a miss is counted.
 func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bool) {
-	e, similarity := c.nearest(key.Scope, vector)
+	e, similarity := c.nearest(key, vector)
 	if e != nil {
 		if r, ok := c.serve(e, similarity); ok {
 			c.semantic.Add(1)
@@ -92,16 +94,35 @@ func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bo
 	return rag.Recalled{}, false
 }
 
-func (c *Cache) nearest(scope string, vector []float32) (*entry, float64) {
-	if vector == nil {
+// rounding is how far the product of two float32 unit vectors may be off.
+const rounding = 1e-6
+
+func (c *Cache) nearest(key rag.CacheKey, vector []float32) (*entry, float64) {
+	if len(vector) == 0 {
+		return nil, 0
+	}
+	best, similarity := c.scan(key, vector)
+	if best == nil {
 		return nil, 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var best *entry
-	similarity := c.config.Threshold
-	for e := range c.scopes[scope] {
-		if len(e.vector) != len(vector) || c.old(e) {
+	el := c.entries[best.key]
+	if el == nil || el.Value.(*entry) != best {
+		return nil, 0 // it went meanwhile
+	}
+	c.recent.MoveToFront(el)
+	return best, min(similarity, 1)
+}
+
+// scan compares with every question of the scope; look-ups do it side by side.
+func (c *Cache) scan(key rag.CacheKey, vector []float32) (best *entry, similarity float64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	now := c.now()
+	similarity = c.config.Threshold - rounding
+	for e := range c.scopes[key.Scope] {
+		if e.key.DB != key.DB || e.key.Change != key.Change || len(e.vector) != len(vector) || c.oldAt(now, e) {
 			continue
 		}
 		s := float64(vec.Dot(e.vector, vector))
@@ -109,16 +130,18 @@ func (c *Cache) nearest(scope string, vector []float32) (*entry, float64) {
 			best, similarity = e, s
 		}
 	}
-	if best != nil {
-		c.recent.MoveToFront(c.entries[best.key])
-	}
-	return best, min(similarity, 1)
+	return best, similarity
 }
 
 func (c *Cache) serve(e *entry, similarity float64) (rag.Recalled, bool) {
 	r := rag.Recalled{Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id}
 	if err := json.Unmarshal(e.data, &r.Answer); err != nil {
 		return rag.Recalled{}, false
+	}
+	for i := range r.Answer.Citations { // clients do not see hashes, so JSON does not carry them
+		if ct := &r.Answer.Citations[i]; ct.N >= 1 && ct.N <= len(r.Answer.Hits) {
+			ct.Hash = r.Answer.Hits[ct.N-1].Passage.Hash
+		}
 	}
 	return r, true
 }
@@ -182,8 +205,8 @@ func (c *Cache) remove(e *entry) {
 // Apply follows a change of a knowledge base: its entries go, and answers that were under way before it are not kept.
 func (c *Cache) Apply(_ context.Context, db string, u rag.Update) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.changes[db] = u.Change
-	c.mu.Unlock()
 	c.emptied.Add(uint64(c.drop(func(e *entry) bool { return e.key.DB == db })))
 	return nil
 }
@@ -191,21 +214,21 @@ func (c *Cache) Apply(_ context.Context, db string, u rag.Update) error {
 // Forget follows the deletion of a knowledge base.
 func (c *Cache) Forget(db string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.changes, db)
-	c.mu.Unlock()
 	c.emptied.Add(uint64(c.drop(func(e *entry) bool { return e.key.DB == db })))
 }
 
 // Clear removes the entries of one knowledge base, or all where db is empty, and says how many.
 func (c *Cache) Clear(db string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	n := c.drop(func(e *entry) bool { return db == "" || e.key.DB == db })
 	c.gone.Add(uint64(n))
 	return n
 }
 
 func (c *Cache) drop(match func(*entry) bool) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	n := 0
 	for el := c.recent.Front(); el != nil; {
 		e := el.Value.(*entry)
@@ -247,8 +270,9 @@ func (c *Cache) Stats() rag.CacheStats {
 		Exact:   c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, Threshold: c.config.Threshold, TTL: c.config.TTL,
 		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(),
 	}
+	now := c.now()
 	for el := c.recent.Front(); el != nil; el = el.Next() {
-		if !c.old(el.Value.(*entry)) {
+		if !c.oldAt(now, el.Value.(*entry)) {
 			s.Size++
 		}
 	}
