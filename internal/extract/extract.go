@@ -19,7 +19,7 @@ type Config struct {
 	PDFIdle         time.Duration // an unused PDF runtime is given back after so long; 1 minute
 	MaxEntryBytes   int64         // largest part of a DOCX, unpacked, in bytes; 64 MiB
 	MaxArchiveBytes int64         // all parts of a DOCX that are read, unpacked, in bytes; 128 MiB
-	MaxDepth        int           // elements inside each other in HTML and DOCX; deeper ones are read as if at this depth; 512
+	MaxDepth        int           // elements inside each other in DOCX and Markdown, deeper ones are left out (HTML: 512, the parser's own); 512
 }
 
 func (c Config) withDefaults() Config {

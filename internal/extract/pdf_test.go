@@ -8,7 +8,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/klippa-app/go-pdfium"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
@@ -56,10 +59,13 @@ func lines(s ...string) string {
 	return b.String()
 }
 
-// One runtime for all of these tests: it takes seconds to start.
+// shared has the one PDF runtime of all tests: it takes seconds to start.
+var shared = sync.OnceValue(func() *Extractor { return New(Config{}) })
+
 func TestPDF(t *testing.T) {
-	e := New(Config{MaxPages: 3})
-	t.Cleanup(func() { _ = e.Close() })
+	c := shared().config
+	c.MaxPages = 3
+	e := &Extractor{config: c, pdf: shared().pdf}
 
 	t.Run("pages are joined and known by where they start", func(t *testing.T) {
 		x, err := e.Extract(t.Context(), "a.pdf", pdfOf([]string{lines("First page", "goes on"), lines("Second")}, ""))
@@ -121,18 +127,50 @@ func TestPDF(t *testing.T) {
 		}
 		group.Wait()
 	})
-	t.Run("the runtime is given back when idle and comes back", func(t *testing.T) {
-		e.pdf.expire()
-		if e.pdf.pool != nil {
-			t.Error("the pool is still there")
+}
+
+// fakePool counts; it lends nothing.
+type fakePool struct {
+	pdfium.Pool
+	closed int
+}
+
+func (p *fakePool) GetInstanceWithContext(context.Context) (pdfium.Pdfium, error) {
+	return nil, errors.New("no instance")
+}
+
+func (p *fakePool) Close() error {
+	p.closed++
+	return nil
+}
+
+func TestThePDFRuntimeIsGivenBackWhenItWasIdleForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := &fakePool{}
+		r := newPDFReaders(Config{PDFIdle: time.Minute}.withDefaults())
+		r.pool = pool
+		use := func() { _ = r.with(t.Context(), func(pdfium.Pdfium) error { return nil }) }
+		for range 5 {
+			use()
+			time.Sleep(50 * time.Second)
+		}
+		if pool.closed != 0 {
+			t.Fatal("given back while it is used every 50 seconds")
+		}
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		if pool.closed != 1 || r.pool != nil {
+			t.Errorf("closed %d times after a minute", pool.closed)
 		}
 	})
-	t.Run("closed is closed", func(t *testing.T) {
-		_ = e.Close()
-		if _, err := e.Extract(t.Context(), "a.pdf", pdfOf([]string{lines("late")}, "")); rag.KindOf(err) != rag.Unavailable {
-			t.Error(err)
-		}
-	})
+}
+
+func TestNothingIsReadAfterClose(t *testing.T) {
+	e := New(Config{})
+	_ = e.Close()
+	if _, err := e.Extract(t.Context(), "a.pdf", pdfOf([]string{lines("late")}, "")); rag.KindOf(err) != rag.Unavailable {
+		t.Error(err)
+	}
 }
 
 func TestHyphensAtLineEndsJoinWordsSaveCompounds(t *testing.T) {
@@ -154,8 +192,10 @@ func TestTitlesThatProgramsGaveAreNone(t *testing.T) {
 func FuzzPDF(f *testing.F) {
 	f.Add(pdfOf([]string{lines("a")}, ""))
 	f.Add([]byte("%PDF-1.7 trailer<</Root 1 0 R>>"))
-	e := New(Config{})
-	f.Cleanup(func() { _ = e.Close() })
+	e := shared()
+	if _, err := e.Extract(f.Context(), "a.pdf", pdfOf([]string{lines("warm up")}, "")); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()

@@ -3,6 +3,7 @@ package extract
 import (
 	"context"
 	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -97,6 +98,7 @@ func (r *pdfReaders) expire() {
 	defer r.mu.Unlock()
 	if r.users == 0 && r.idle != nil {
 		r.stop()
+		debug.FreeOSMemory() // it was most of what the process held
 	}
 }
 
