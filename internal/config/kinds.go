@@ -31,13 +31,15 @@ type Setting struct {
 	set func(string) error
 }
 
-// Shown is the value for people to read: secrets are masked.
+// Shown is the value for people to read: secrets are masked, passwords in URLs too.
 func (s *Setting) Shown() string {
 	if s.Secret && s.Value != "" {
 		return "(hidden)"
 	}
-	return s.Value
+	return userInfo.ReplaceAllString(s.Value, "://(hidden)@")
 }
+
+var userInfo = regexp.MustCompile(`://[^/,\s]*@`)
 
 func setting(env, name, def, help, allowed string, set func(string) error) *Setting {
 	return &Setting{Env: env, Flag: name, Default: def, Help: help, Allowed: allowed, set: set}

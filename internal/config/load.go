@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -32,7 +34,8 @@ type Source struct {
 	Dir     string            // folder of .env; empty: none is read
 }
 
-// Faults is every fault of the settings, in the order of their names.
+// Faults is every fault of the settings: bad values in the order of declaration, then unknown names, then values that do
+// not go together.
 type Faults []string
 
 // Error lists the faults, one a line.
@@ -81,7 +84,7 @@ func quoted(s *Setting) string {
 	if s.Secret {
 		return "(hidden)"
 	}
-	return fmt.Sprintf("%q", s.Value)
+	return fmt.Sprintf("%q", s.Shown())
 }
 
 // pick takes the value of highest rank.
@@ -90,10 +93,10 @@ func (s *Setting) pick(flags, env, dotenv, file map[string]string) {
 	if v, ok := file[strings.ToLower(s.Env)]; ok {
 		s.Value, s.Origin = v, SettingsFile
 	}
-	if v, ok := dotenv[s.Env]; ok {
+	// An empty variable counts as unset, as in most tools that people start services with.
+	if v := dotenv[s.Env]; v != "" {
 		s.Value, s.Origin = v, DotEnvFile
 	}
-	// An empty variable counts as unset, as in most tools that people start services with.
 	if v := env[s.Env]; v != "" {
 		s.Value, s.Origin = v, "environment"
 	}
@@ -104,17 +107,20 @@ func (s *Setting) pick(flags, env, dotenv, file map[string]string) {
 
 // together checks what no setting can check alone. A default gives way to a neighbour that somebody set.
 func (c *Config) together(all []*Setting) Faults {
-	byDefault := func(env string) bool {
-		return slices.ContainsFunc(all, func(s *Setting) bool { return s.Env == env && s.Origin == "default" })
+	adapt := func(env, value string) { // gives a setting that nobody set another value
+		i := slices.IndexFunc(all, func(s *Setting) bool { return s.Env == env })
+		if s := all[i]; s.Origin == "default" && s.set(value) == nil {
+			s.Value = value
+		}
 	}
-	if byDefault("CHUNK_OVERLAP") && c.ChunkOverlap >= c.ChunkSize {
-		c.ChunkOverlap = c.ChunkSize * 15 / 100
+	if c.ChunkOverlap >= c.ChunkSize {
+		adapt("CHUNK_OVERLAP", strconv.Itoa(c.ChunkSize*15/100))
 	}
-	if byDefault("CIRCUIT_BREAKER_MIN_CALLS") {
-		c.BreakerMinCalls = min(c.BreakerMinCalls, c.BreakerWindowSize)
+	if c.BreakerMinCalls > c.BreakerWindowSize {
+		adapt("CIRCUIT_BREAKER_MIN_CALLS", strconv.Itoa(c.BreakerWindowSize))
 	}
-	if byDefault("CIRCUIT_BREAKER_MAX_TIMEOUT") {
-		c.BreakerMaxTimeout = max(c.BreakerMaxTimeout, c.BreakerTimeout)
+	if c.BreakerMaxTimeout < c.BreakerTimeout {
+		adapt("CIRCUIT_BREAKER_MAX_TIMEOUT", strconv.FormatFloat(c.BreakerTimeout.Seconds(), 'f', -1, 64))
 	}
 	var f Faults
 	if c.ChunkOverlap >= c.ChunkSize && c.ChunkSize > 0 {
@@ -123,7 +129,7 @@ func (c *Config) together(all []*Setting) Faults {
 	if c.BreakerMinCalls > c.BreakerWindowSize && c.BreakerWindowSize > 0 {
 		f = append(f, fmt.Sprintf("CIRCUIT_BREAKER_MIN_CALLS=%d: must be at most CIRCUIT_BREAKER_WINDOW_SIZE, which is %d", c.BreakerMinCalls, c.BreakerWindowSize))
 	}
-	if c.BreakerMaxTimeout < c.BreakerTimeout {
+	if c.BreakerMaxTimeout < c.BreakerTimeout && c.BreakerMaxTimeout > 0 {
 		f = append(f, fmt.Sprintf("CIRCUIT_BREAKER_MAX_TIMEOUT=%s: must be at least CIRCUIT_BREAKER_TIMEOUT, which is %s", c.BreakerMaxTimeout, c.BreakerTimeout))
 	}
 	return f
@@ -152,8 +158,8 @@ func readDotEnv(dir string) (map[string]string, error) {
 	}
 	defer f.Close()
 	env, err := godotenv.Parse(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %v", DotEnvFile, err)
+	if err != nil { // whose words would quote the file, secrets and all
+		return nil, fmt.Errorf("%s: cannot be read as lines of NAME=value", DotEnvFile)
 	}
 	return env, nil
 }
@@ -169,20 +175,53 @@ func readSettings(path string) (map[string]string, error) {
 	}
 	var raw map[string]any
 	if err := yaml.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("%s: %s", SettingsFile, strings.Join(strings.Fields(yaml.FormatError(err, false, false)), " "))
+		return nil, fmt.Errorf("%s: %scannot be read as lines of `name: value`", SettingsFile, position(err))
 	}
 	out := map[string]string{}
 	for key, value := range raw {
-		if items, ok := value.([]any); ok {
-			parts := make([]string, len(items))
-			for i, item := range items {
-				parts[i] = fmt.Sprint(item)
-			}
-			value = strings.Join(parts, ",")
+		text, ok := plainValue(value)
+		if !ok {
+			return nil, fmt.Errorf("%s: %s must be one value or a list of them", SettingsFile, key)
 		}
-		out[key] = fmt.Sprint(value)
+		if value != nil { // a name without a value sets nothing
+			out[key] = text
+		}
+	}
+	if _, moved := out["ollama_rag_data_dir"]; moved {
+		return nil, fmt.Errorf("%s: it lies in the data folder, so it cannot set ollama_rag_data_dir", SettingsFile)
 	}
 	return out, nil
+}
+
+// position is where YAML went wrong. The library's own words may quote the file, secrets and all.
+func position(err error) string {
+	var e yaml.Error
+	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
+		return fmt.Sprintf("line %d: ", e.GetToken().Position.Line)
+	}
+	return ""
+}
+
+func plainValue(value any) (string, bool) {
+	switch v := value.(type) {
+	case map[string]any:
+		return "", false
+	case []any:
+		parts := make([]string, len(v))
+		for i, item := range v {
+			text, ok := plainValue(item)
+			if _, list := item.([]any); !ok || list {
+				return "", false
+			}
+			parts[i] = text
+		}
+		return strings.Join(parts, ","), true
+	case nil:
+		return "", true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true // 1e6 is a whole number too
+	}
+	return fmt.Sprint(value), true
 }
 
 func unknown(all []*Setting, env map[string]string, where string) Faults {
@@ -242,28 +281,35 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// hostURL reads Ollama's own OLLAMA_HOST: "host", "host:port", ":port", or a URL; 0.0.0.0 is a place to listen, so it
-// becomes loopback.
+// hostURL reads Ollama's own OLLAMA_HOST as Ollama does: "host", "host:port", ":port", or a URL, whose scheme then says the
+// port; 0.0.0.0 is a place to listen, so it becomes loopback.
 func hostURL(v string) string {
-	scheme := "http"
-	if s, rest, ok := strings.Cut(v, "://"); ok {
-		scheme, v = s, rest
+	v = strings.Trim(strings.TrimSpace(v), `"'`)
+	scheme, port := "http", "11434"
+	if before, rest, ok := strings.Cut(v, "://"); ok {
+		scheme, v = before, rest
+		switch scheme {
+		case "http":
+			port = "80"
+		case "https":
+			port = "443"
+		}
 	}
 	v, path, _ := strings.Cut(v, "/")
-	host, port := v, "11434"
-	if i := strings.LastIndexByte(v, ':'); i >= 0 && !strings.HasSuffix(v, "]") {
-		host, port = v[:i], v[i+1:]
-	} else if scheme == "https" {
-		port = "443"
+	host, given, err := net.SplitHostPort(v)
+	if err != nil {
+		host = strings.Trim(v, "[]")
+	} else if n, err := strconv.Atoi(given); err == nil && n >= 0 && n <= 65535 {
+		port = given
 	}
-	switch strings.Trim(host, "[]") {
+	switch host {
 	case "", "0.0.0.0", "::":
 		host = "127.0.0.1"
 	}
 	if path != "" {
 		path = "/" + path
 	}
-	return scheme + "://" + host + ":" + port + path
+	return scheme + "://" + net.JoinHostPort(host, port) + path
 }
 
 // Flags gives the settings that have a flag, for the command line.
