@@ -154,11 +154,16 @@ func TestThePDFRuntimeIsGivenBackWhenItWasIdleForLong(t *testing.T) {
 			use()
 			time.Sleep(50 * time.Second)
 		}
-		if pool.closed != 0 {
+		r.mu.Lock()
+		early := pool.closed
+		r.mu.Unlock()
+		if early != 0 {
 			t.Fatal("given back while it is used every 50 seconds")
 		}
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		if pool.closed != 1 || r.pool != nil {
 			t.Errorf("closed %d times after a minute", pool.closed)
 		}
