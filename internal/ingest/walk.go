@@ -112,9 +112,6 @@ func ResolvePath(path string, roots []string) (string, error) {
 		return "", rag.Errorf(rag.OutOfBounds, "", "paths: %q is not a path", path).Because(err)
 	}
 	real, err := filepath.EvalSymlinks(abs)
-	if err != nil && roots != nil && !slices.ContainsFunc(roots, func(root string) bool { return within(root, abs) }) {
-		return "", outside(path) // what is there is nobody's business
-	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", rag.Errorf(rag.NotFound, "unknown_path", "paths: there is no %q", path)
 	}
@@ -124,14 +121,11 @@ func ResolvePath(path string, roots []string) (string, error) {
 	if roots == nil {
 		return real, nil
 	}
-	if slices.ContainsFunc(roots, func(root string) bool { return inside(resolved(root), real) }) {
+	if slices.ContainsFunc(roots, func(root string) bool { return root != "" && inside(resolved(root), real) }) {
 		return real, nil
 	}
-	return "", outside(path)
+	return "", rag.Errorf(rag.Forbidden, "path_not_allowed", "paths: %q is outside the folders this server may read: add its folder to INGEST_ROOTS, upload the file, or run `ollama-rag ingest` as the server's user", path)
 }
-
-// within says whether path lies in root as both are written, or as root is resolved.
-func within(root, path string) bool { return inside(root, path) || inside(resolved(root), path) }
 
 // resolved is a path, absolute and without links as far as it can be.
 func resolved(path string) string {
@@ -142,8 +136,4 @@ func resolved(path string) string {
 		return real
 	}
 	return path
-}
-
-func outside(path string) error {
-	return rag.Errorf(rag.Forbidden, "path_not_allowed", "paths: %q is outside the folders this server may read: add its folder to INGEST_ROOTS, upload the file, or run `ollama-rag ingest` as the server's user", path)
 }
