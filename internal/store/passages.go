@@ -24,7 +24,7 @@ func scanPassage(rows *sql.Rows, p *rag.Passage, more ...any) error {
 func (s *Store) Passages(ctx context.Context, base string, ids []int64) ([]rag.Passage, error) {
 	byID := make(map[int64]rag.Passage, len(ids))
 	err := s.inBatches(ctx, `
-SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.id IN `, base, ids, func(rows *sql.Rows) error {
+SELECT `+passageColumns+` FROM passages p CROSS JOIN documents d ON d.id = p.document CROSS JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.id IN `, []any{base}, ids, func(rows *sql.Rows) error {
 		var p rag.Passage
 		err := scanPassage(rows, &p)
 		byID[p.ID] = p
@@ -39,11 +39,12 @@ SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document 
 	return out, err
 }
 
-// Vectors reads the vectors of passages; those without one are left out.
-func (s *Store) Vectors(ctx context.Context, base string, ids []int64) (map[int64][]float32, error) {
+// Vectors reads the vectors of passages; those without one are left out. Ids are never given twice, so they alone say which
+// knowledge base is meant.
+func (s *Store) Vectors(ctx context.Context, _ string, ids []int64) (map[int64][]float32, error) {
 	out := make(map[int64][]float32, len(ids))
 	err := s.inBatches(ctx, `
-SELECT p.id, p.vector FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.vector IS NOT NULL AND p.id IN `, base, ids, func(rows *sql.Rows) error {
+SELECT id, vector FROM passages WHERE vector IS NOT NULL AND id IN `, nil, ids, func(rows *sql.Rows) error {
 		var id int64
 		var blob sql.RawBytes
 		if err := rows.Scan(&id, &blob); err != nil {
@@ -58,12 +59,11 @@ SELECT p.id, p.vector FROM passages p JOIN documents d ON d.id = p.document JOIN
 // maxIDsPerQuery keeps lists of ids below SQLite's limit of bound values.
 const maxIDsPerQuery = 500
 
-func (s *Store) inBatches(ctx context.Context, query, base string, ids []int64, scan func(*sql.Rows) error) error {
+func (s *Store) inBatches(ctx context.Context, query string, first []any, ids []int64, scan func(*sql.Rows) error) error {
 	for len(ids) > 0 {
 		batch := ids[:min(len(ids), maxIDsPerQuery)]
 		ids = ids[len(batch):]
-		args := make([]any, 0, len(batch)+1)
-		args = append(args, base)
+		args := append(make([]any, 0, len(first)+len(batch)), first...)
 		for _, id := range batch {
 			args = append(args, id)
 		}
