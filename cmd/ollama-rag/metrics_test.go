@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -81,15 +80,7 @@ func TestEveryFamilyIsThereAndDocumented(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(help)) {
 		fmt.Fprintf(&got, "| `ollama_rag_%s` | %s |\n", name, help[name])
 	}
-	const page = "../../docs/metrics.md"
-	want, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin, end := "<!-- families: begin -->\n", "<!-- families: end -->"
-	_, rest, _ := strings.Cut(string(want), begin)
-	table, _, ok := strings.Cut(rest, end)
-	if head := "| family | type | what it says |\n|---|---|---|\n"; !ok || table != head+got.String() {
+	if head := "| family | type | what it says |\n|---|---|---|\n"; docTable(t, "../../docs/metrics.md", "families") != head+got.String() {
 		t.Errorf("docs/metrics.md does not list the families as they are; between its marks it must say:\n%s%s", head, got.String())
 	}
 }
