@@ -107,9 +107,9 @@ func flag(p *bool, env, name string, def bool, help string) *Setting {
 	return s
 }
 
-func number(p *int, env, name string, def int, help string, low, high int) *Setting {
+func number(p *int, env string, def int, help string, low, high int) *Setting {
 	allowed := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return setting(env, name, strconv.Itoa(def), help, allowed, func(v string) error {
+	return setting(env, "", strconv.Itoa(def), help, allowed, func(v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < low || n > high {
 			return fmt.Errorf("%s is allowed", allowed)

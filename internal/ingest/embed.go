@@ -18,7 +18,7 @@ type embedding struct {
 // passages embeds a document's passages: nil vectors without an error where no embedder answers.
 func (e *embedding) passages(ctx context.Context, title string, passages []rag.Passage) ([][]float32, rag.EmbedderID, error) {
 	if e.failed != nil {
-		return nil, rag.EmbedderID{}, nil
+		return nil, rag.EmbedderID{}, nil //nolint:nilerr // passages are kept without vectors then
 	}
 	embedder, id, err := e.service.Embedders.EmbedderFor(ctx, e.base)
 	if err == nil && id.IsZero() {

@@ -118,12 +118,12 @@ func (s *Service) nameAsBefore(ctx context.Context, base string, files []*file) 
 // read reads and cuts one file. A fault of the file is kept in it; the error it returns is the store's.
 func (s *Service) read(ctx context.Context, req rag.IngestRequest, f *file) (err error) {
 	if f.err != nil {
-		return nil
+		return nil //nolint:nilerr // it is reported with the file
 	}
 	data, err := s.load(f)
 	if err != nil {
 		f.err = err
-		return nil
+		return nil //nolint:nilerr // it is reported with the file
 	}
 	if f.known, f.old, err = s.Documents.Known(ctx, req.DB, f.source); err != nil {
 		return err

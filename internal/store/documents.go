@@ -142,7 +142,7 @@ INSERT INTO passages (document, chunk, heading, page, start, stop, language, has
 	if err != nil {
 		return nil, err
 	}
-	defer stmt.Close()
+	defer func() { _ = stmt.Close() }() // it ends with its transaction at the latest
 	entries := make([]rag.Entry, len(n.Passages))
 	for i, p := range n.Passages {
 		var blob any

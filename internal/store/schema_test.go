@@ -94,11 +94,11 @@ func TestAForeignOrDamagedDatabaseIsRefusedWithASentence(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, file := t.TempDir(), ""
+			dir := t.TempDir()
 			if !strings.HasPrefix(name, "foreign") && name != "not a database" {
-				dir, file = closedFolder(t)
+				dir, _ = closedFolder(t)
 			}
-			file = filepath.Join(dir, databaseFile)
+			file := filepath.Join(dir, databaseFile)
 			must(t, spoil(file))
 			_, err := Open(t.Context(), dir)
 			if err == nil || !strings.Contains(err.Error(), "restore it from a backup") || strings.Contains(err.Error(), dir) {
