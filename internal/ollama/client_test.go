@@ -331,3 +331,21 @@ func TestContextLengthIsFoundForAnyArchitecture(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 }
+
+func TestTextThatOllamaStillFindsTooLongIsCutAndTheOthersStayWhole(t *testing.T) {
+	srv := ollamatest.New(t)
+	tooLong := ollamatest.Status(http.StatusBadRequest, `{"error":"the input length exceeds the context length"}`)
+	srv.FailPath("/api/embed", 2, tooLong) // the batch, then its first text alone
+	e := clientTo(t, srv.URL).Embedder("all-minilm")
+	vectors, err := e.Embed(t.Context(), rag.ForPassage, []string{strings.Repeat("ư", 1000), "short"})
+	if err != nil || len(vectors) != 2 {
+		t.Fatalf("%d vectors, %v", len(vectors), err)
+	}
+	if n := srv.Count("/api/embed"); n != 4 {
+		t.Errorf("%d requests, want 4: the batch, the long one whole, cut, the short one", n)
+	}
+	srv.FailPath("/api/embed", 1000, tooLong)
+	if _, err := e.Embed(t.Context(), rag.ForPassage, []string{"never short enough"}); rag.KindOf(err) != rag.OutOfBounds {
+		t.Errorf("a text that is always too long: %v", err)
+	}
+}

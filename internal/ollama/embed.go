@@ -4,7 +4,9 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/wire"
@@ -36,7 +38,7 @@ func (e *Embedder) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([]
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {
 		n := batch(texts)
-		got, err := e.request(ctx, texts[:n])
+		got, err := e.fitting(ctx, texts[:n])
 		if err != nil {
 			return nil, err
 		}
@@ -55,6 +57,40 @@ func batch(texts []string) int {
 		}
 	}
 	return len(texts)
+}
+
+// tooLong is how Ollama says that a text does not fit the model's window. It says so even where it was asked to cut the text:
+// what it cuts by tokens and puts together again can come to more tokens than it counted.
+const tooLong = "exceeds the context length"
+
+// shorter is the share of a text that is tried after the whole was too long.
+const shorter = 0.8
+
+// fitting embeds texts, and cuts those that are still too long after Ollama's own cutting.
+func (e *Embedder) fitting(ctx context.Context, texts []string) ([][]float32, error) {
+	vectors, err := e.request(ctx, texts)
+	if err == nil || !strings.Contains(err.Error(), tooLong) {
+		return vectors, err
+	}
+	if len(texts) > 1 {
+		vectors = nil
+		for _, text := range texts {
+			v, err := e.fitting(ctx, []string{text})
+			if err != nil {
+				return nil, err
+			}
+			vectors = append(vectors, v...)
+		}
+		return vectors, nil
+	}
+	end := int(float64(len(texts[0])) * shorter)
+	for end > 0 && !utf8.RuneStart(texts[0][end]) {
+		end--
+	}
+	if end == 0 {
+		return nil, err
+	}
+	return e.fitting(ctx, []string{texts[0][:end]})
 }
 
 func (e *Embedder) request(ctx context.Context, texts []string) ([][]float32, error) {
