@@ -47,7 +47,7 @@ func askCommand() *cobra.Command {
 		Use:     `ask "QUESTION"`,
 		Short:   "Ask a question and print the answer with its citations",
 		Example: `  ollama-rag ask "How long does the breaker stay open?"`,
-		Args:    exactArgs(1, "one question is needed, in quotes"),
+		Args:    oneArg("one question is needed, in quotes"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withAPI(cmd, func(a *api) error { return ask(cmd, a, f.body(args[0])) })
 		},

@@ -19,7 +19,7 @@ func dbsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "dbs", Short: "List, create or delete knowledge bases", Args: cobra.NoArgs, RunE: list}
 	yes := false
 	remove := &cobra.Command{
-		Use: "delete NAME", Short: "Delete a knowledge base with all that is in it", Args: exactArgs(1, "one name is needed"),
+		Use: "delete NAME", Short: "Delete a knowledge base with all that is in it", Args: oneArg("one name is needed"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !yes {
 				return usageError{fmt.Errorf("this deletes %q with every document in it; say so with --yes", args[0])}
@@ -33,7 +33,7 @@ func dbsCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List knowledge bases", Args: cobra.NoArgs, RunE: list},
 		&cobra.Command{
-			Use: "create NAME", Short: "Make an empty knowledge base", Args: exactArgs(1, "one name is needed"),
+			Use: "create NAME", Short: "Make an empty knowledge base", Args: oneArg("one name is needed"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return change(cmd, "created", args[0], func(ctx context.Context, a *api) error {
 					return a.get(ctx, "POST", "/api/dbs/create", map[string]string{"name": args[0]}, &struct{}{})

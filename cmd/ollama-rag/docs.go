@@ -21,7 +21,7 @@ func docsCommand() *cobra.Command {
 	cmd.AddCommand(
 		&cobra.Command{Use: "list", Short: "List documents", Args: cobra.NoArgs, RunE: list},
 		&cobra.Command{
-			Use: "delete SOURCE...", Short: "Delete documents: from passages, index, vectors and cache", Args: minArgs(1, "a source is needed; `ollama-rag docs` lists them"),
+			Use: "delete SOURCE...", Short: "Delete documents: from passages, index, vectors and cache", Args: someArgs("a source is needed; `ollama-rag docs` lists them"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return withAPI(cmd, func(a *api) error { return deleteDocs(cmd, a, db, args) })
 			},

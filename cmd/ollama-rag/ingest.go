@@ -28,7 +28,7 @@ func ingestCommand() *cobra.Command {
 nothing, a changed one replaces its passages, and what is gone from an ingested folder is gone from the
 knowledge base. A file that cannot be read is reported and skipped. Ctrl-C stops after the file at hand;
 what was read stays.`,
-		Args: minArgs(1, "a file or folder is needed"),
+		Args: someArgs("a file or folder is needed"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withAPI(cmd, func(a *api) error { return ingestPaths(cmd, a, db, ver, args) })
 		},

@@ -142,21 +142,26 @@ func joinList(list []string) string {
 	return out
 }
 
-// exactArgs is cobra.ExactArgs with our exit code and a hint.
-func exactArgs(n int, what string) cobra.PositionalArgs {
+// oneArg is cobra.ExactArgs(1) with our exit code and a hint.
+func oneArg(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != n {
-			return usageError{fmt.Errorf("%s: %s\nsee `%s --help`", cmd.Name(), what, cmd.CommandPath())}
+		if len(args) != 1 {
+			return wrongArgs(cmd, what)
 		}
 		return nil
 	}
 }
 
-func minArgs(n int, what string) cobra.PositionalArgs {
+// someArgs is cobra.MinimumNArgs(1) with our exit code and a hint.
+func someArgs(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < n {
-			return usageError{fmt.Errorf("%s: %s\nsee `%s --help`", cmd.Name(), what, cmd.CommandPath())}
+		if len(args) == 0 {
+			return wrongArgs(cmd, what)
 		}
 		return nil
 	}
+}
+
+func wrongArgs(cmd *cobra.Command, what string) error {
+	return usageError{fmt.Errorf("%s: %s\nsee `%s --help`", cmd.Name(), what, cmd.CommandPath())}
 }

@@ -12,7 +12,7 @@ func searchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   `search "QUESTION"`,
 		Short: "Find passages without asking a model",
-		Args:  exactArgs(1, "one question is needed, in quotes"),
+		Args:  oneArg("one question is needed, in quotes"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withAPI(cmd, func(a *api) error { return searchPassages(cmd, a, f.body(args[0])) })
 		},

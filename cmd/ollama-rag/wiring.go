@@ -36,7 +36,7 @@ func (e *embedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, r
 	if name == "" {
 		has, err := e.ollama.Has(ctx, defaultEmbedModel)
 		if err != nil || !has {
-			return nil, rag.EmbedderID{}, nil // words alone, by the rule for an unset EMBED_MODEL
+			return nil, rag.EmbedderID{}, nil //nolint:nilerr // words alone, by the rule for an unset EMBED_MODEL
 		}
 		name = defaultEmbedModel
 	}

@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"regexp"
 	"strconv"
@@ -300,7 +301,7 @@ func (p *page) flat(source string) {
 		kind := z.Next()
 		switch kind {
 		case html.ErrorToken:
-			if z.Err() == io.EOF {
+			if errors.Is(z.Err(), io.EOF) {
 				p.flush()
 			}
 			return

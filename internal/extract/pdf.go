@@ -141,12 +141,12 @@ func (p *pdf) page(i int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer p.reader.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: loaded.Page})
+	defer func() { _, _ = p.reader.FPDF_ClosePage(&requests.FPDF_ClosePage{Page: loaded.Page}) }()
 	text, err := p.reader.FPDFText_LoadPage(&requests.FPDFText_LoadPage{Page: requests.Page{ByReference: &loaded.Page}})
 	if err != nil {
 		return "", err
 	}
-	defer p.reader.FPDFText_ClosePage(&requests.FPDFText_ClosePage{TextPage: text.TextPage})
+	defer func() { _, _ = p.reader.FPDFText_ClosePage(&requests.FPDFText_ClosePage{TextPage: text.TextPage}) }()
 	count, err := p.reader.FPDFText_CountChars(&requests.FPDFText_CountChars{TextPage: text.TextPage})
 	if err != nil || count.Count <= 0 {
 		return "", err

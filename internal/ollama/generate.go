@@ -61,7 +61,7 @@ func (c *Client) chatRequest(p rag.Prompt) wire.ChatRequest {
 func nextChunk(ctx context.Context, lines *wire.LineReader, model string) (rag.Chunk, error) {
 	line, err := lines.Next()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return rag.Chunk{}, rag.Errorf(rag.BadUpstream, "",
 			"%s stopped without finishing its answer, as Ollama does when a model repeats itself", model)
 	case errors.Is(err, wire.ErrLineTooLong):

@@ -69,7 +69,7 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), requestIDKey, id))
 		defer func() {
 			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
+				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares by identity too
 					panic(p)
 				}
 				rec.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -84,9 +84,10 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 }
 
 func plainID(id string) bool {
-	return len(id) >= 1 && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.')
-	})
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
+	}
+	return len(id) >= 1 && len(id) <= 128 && strings.IndexFunc(id, func(r rune) bool { return !plain(r) }) < 0
 }
 
 func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) {

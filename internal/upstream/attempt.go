@@ -129,7 +129,7 @@ func (c *Client) attempt(call *call, h *host, report func(breaker.Outcome)) *res
 		return &result{host: h, err: err}
 	}
 	h.address(req)
-	resp, err := h.rt.RoundTrip(req)
+	resp, err := h.rt.RoundTrip(req) //nolint:bodyclose // the body goes on to the caller, inside the attempt
 	if err != nil {
 		v := judgeError(a.caller, a.cause(), err, a.infer)
 		shown := callError(a.caller, h, a.cause(), err)
