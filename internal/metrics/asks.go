@@ -1,0 +1,190 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// outcome is what became of a question.
+type outcome int
+
+const (
+	failed outcome = iota
+	abandoned
+	answered
+	degraded
+	refused
+)
+
+var outcomeNames = [...]string{failed: "error", abandoned: "abandoned", answered: "answered", degraded: "degraded", refused: "refused"}
+
+// outcomes are one method's counters.
+type outcomes [len(outcomeNames)]prometheus.Counter
+
+// gone says whether who asked went away. A deadline of ours that passed is another matter.
+func gone(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// add adds what a model server said it used: figures from outside must not make a counter fall, which panics.
+func add(c prometheus.Counter, v float64) {
+	if v > 0 {
+		c.Add(v)
+	}
+}
+
+// Asker is what Engine wraps.
+type Asker interface {
+	Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error]
+	Search(ctx context.Context, req rag.Request) (rag.Found, error)
+}
+
+// Engine counts questions and what became of them.
+func (m *Metrics) Engine(next Asker) Asker { return engine{next, m} }
+
+type engine struct {
+	Asker
+	m *Metrics
+}
+
+// ask is a question under way.
+type ask struct {
+	what outcome // failed, until it is known to be something else
+	err  error
+}
+
+func (e engine) Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error] {
+	return func(yield func(rag.Event, error) bool) {
+		var a ask
+		defer func() { e.m.asked(ctx, req.Method, &a) }()
+		for ev, err := range e.Asker.Ask(ctx, req) {
+			switch {
+			case err != nil:
+				a.err = err
+			case ev.Kind == rag.EventDone:
+				a.what = e.m.answered(ev.Answer)
+			}
+			if !yield(ev, err) {
+				if a.what == failed && a.err == nil {
+					a.what = abandoned
+				}
+				return
+			}
+		}
+	}
+}
+
+func (m *Metrics) asked(ctx context.Context, method rag.Method, a *ask) {
+	if a.what == failed && gone(ctx) {
+		a.what = abandoned
+	}
+	of := m.queries[method]
+	if of == nil {
+		of = m.queries[""]
+	}
+	of[a.what].Inc()
+	if a.what != failed {
+		return
+	}
+	kind := m.errors[rag.KindOf(a.err)]
+	if kind == nil { // no error at all, or of a kind that a question cannot come to: a fault of ours
+		kind = m.errors[rag.Internal]
+	}
+	kind.Inc()
+}
+
+func (m *Metrics) answered(a *rag.Answer) outcome {
+	m.found.Observe(float64(len(a.Hits)))
+	for i := range a.Hits {
+		if cosine := a.Hits[i].Cosine; cosine != nil {
+			m.topScore.Observe(*cosine)
+			break
+		}
+	}
+	for i := range a.Citations {
+		if counter := m.cited[a.Citations[i].Verdict]; counter != nil {
+			counter.Inc()
+		}
+	}
+	if a.Cache.Status == rag.CacheExact || a.Cache.Status == rag.CacheSemantic {
+		m.similar.Observe(a.Cache.Similarity)
+		add(m.savedTime, a.Usage.TotalSeconds)
+		add(m.savedOut, float64(a.Usage.InputTokens)+float64(a.Usage.OutputTokens))
+		return answered
+	}
+	m.embed.Observe(a.Timings.Embed)
+	m.retrieve.Observe(a.Timings.Retrieve)
+	if c := m.refused[a.DoneReason]; c != nil {
+		c.Inc()
+		return refused
+	}
+	if a.Degraded {
+		return degraded
+	}
+	return answered
+}
+
+// Generator counts and times the calls of chat models.
+func (m *Metrics) Generator(next rag.Generator) rag.Generator { return generator{next, m} }
+
+type generator struct {
+	next rag.Generator
+	m    *Metrics
+}
+
+// call is a call of a chat model under way.
+type call struct {
+	of               *model
+	start            time.Time
+	text, done, left bool
+}
+
+func (g generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
+	return func(yield func(rag.Chunk, error) bool) {
+		c := call{of: g.m.models.get(p.Model), start: time.Now()}
+		defer func() { c.end(ctx) }()
+		for chunk, err := range g.next.Generate(ctx, p) {
+			c.take(&chunk)
+			if !yield(chunk, err) {
+				c.left = err == nil
+				return
+			}
+		}
+	}
+}
+
+func (c *call) take(chunk *rag.Chunk) {
+	if chunk.Text != "" && !c.text {
+		c.text = true
+		c.of.first.Observe(time.Since(c.start).Seconds())
+	}
+	if chunk.Done && !c.done {
+		c.done = true
+		c.of.response.Observe(time.Since(c.start).Seconds())
+		c.of.usage(chunk.Usage)
+	}
+}
+
+func (c *call) end(ctx context.Context) {
+	switch {
+	case c.done:
+		c.of.ok.Inc()
+	case c.left || gone(ctx):
+		c.of.left.Inc()
+	default: // an error, or an end without Done
+		c.of.failed.Inc()
+	}
+}
+
+func (m *model) usage(u rag.Usage) {
+	add(m.input, float64(u.InputTokens))
+	add(m.output, float64(u.OutputTokens))
+	m.load.Observe(u.LoadSeconds)
+	if u.OutputTokens > 0 {
+		m.perToken.Observe(u.OutputSeconds / float64(u.OutputTokens))
+	}
+}

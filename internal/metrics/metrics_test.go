@@ -1,0 +1,453 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/ingest"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/search"
+	"github.com/ollama-rag/ollama-rag/internal/upstream"
+)
+
+// quiet are parts in which nothing has happened.
+func quiet() Parts {
+	return Parts{
+		Hosts:     func() []upstream.HostStats { return []upstream.HostStats{{Label: "ollama_client"}} },
+		Cache:     func() rag.CacheStats { return rag.CacheStats{} },
+		Ingest:    func() ingest.Stats { return ingest.Stats{} },
+		Indexes:   func() map[string]search.Stats { return nil },
+		Documents: func(context.Context) (map[string]int, error) { return nil, nil },
+	}
+}
+
+func fresh() *Metrics { return New(quiet(), "1.0", "abc") }
+
+var sample = regexp.MustCompile(`(?m)^(?:ollama_rag_)?(\w+(?:\{[^}]*\})?) (\S+)$`)
+
+// scrape gives every series, our prefix taken off.
+func scrape(t *testing.T, m *Metrics) map[string]float64 {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("scrape: %d %s", w.Code, w.Body)
+	}
+	out := map[string]float64{}
+	for _, s := range sample.FindAllStringSubmatch(w.Body.String(), -1) {
+		v, err := strconv.ParseFloat(s[2], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[s[1]] = v
+	}
+	return out
+}
+
+func want(t *testing.T, m *Metrics, series map[string]float64) {
+	t.Helper()
+	have := scrape(t, m)
+	for name, v := range series {
+		if got, ok := have[name]; !ok || got != v {
+			t.Errorf("%s: %g (there: %v), want %g", name, got, ok, v)
+		}
+	}
+}
+
+// asks is an engine that gives the same events to every question, and err after them.
+type asks struct {
+	events []rag.Event
+	err    error
+}
+
+func (a asks) Ask(context.Context, rag.Request) iter.Seq2[rag.Event, error] {
+	return func(yield func(rag.Event, error) bool) {
+		for _, ev := range a.events {
+			if !yield(ev, nil) {
+				return
+			}
+		}
+		if a.err != nil {
+			yield(rag.Event{}, a.err)
+		}
+	}
+}
+
+func (asks) Search(context.Context, rag.Request) (rag.Found, error) { return rag.Found{}, nil }
+
+// writes is a model that writes the same chunks for every prompt, and err after them.
+type writes struct {
+	chunks []rag.Chunk
+	err    error
+}
+
+func (w writes) Generate(context.Context, rag.Prompt) iter.Seq2[rag.Chunk, error] {
+	return func(yield func(rag.Chunk, error) bool) {
+		for _, c := range w.chunks {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if w.err != nil {
+			yield(rag.Chunk{}, w.err)
+		}
+	}
+}
+
+// drain reads a stream to its end.
+func drain[T any](seq iter.Seq2[T, error]) { read(seq, toTheEnd) }
+
+// How long a reader stays.
+const (
+	toTheEnd = false
+	onePiece = true
+)
+
+func read[T any](seq iter.Seq2[T, error], leaves bool) {
+	for range seq {
+		if leaves {
+			return
+		}
+	}
+}
+
+func done(a rag.Answer) []rag.Event {
+	return []rag.Event{{Kind: rag.EventToken, Token: "x"}, {Kind: rag.EventDone, Answer: &a}}
+}
+
+func TestWhatBecomesOfAQuestionIsCountedOnce(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	busy := rag.Errorf(rag.Overloaded, rag.CodeQueueFull, "busy")
+	for _, c := range []struct {
+		name    string
+		engine  asks
+		ctx     context.Context
+		leaves  bool
+		outcome string
+		failure string
+	}{
+		{"whole", asks{events: done(rag.Answer{})}, t.Context(), toTheEnd, "answered", ""},
+		{"whole, reader leaves at the end", asks{events: done(rag.Answer{})[1:]}, t.Context(), onePiece, "answered", ""},
+		{"quoted", asks{events: done(rag.Answer{Degraded: true})}, t.Context(), toTheEnd, "degraded", ""},
+		{"nothing found", asks{events: done(rag.Answer{DoneReason: "no_passages"})}, t.Context(), toTheEnd, "refused", ""},
+		{"from the cache", asks{events: done(rag.Answer{Cache: rag.CacheInfo{Status: rag.CacheExact}})}, t.Context(), toTheEnd, "answered", ""},
+		{"reader leaves", asks{events: done(rag.Answer{})}, t.Context(), onePiece, "abandoned", ""},
+		{"client left", asks{err: context.Canceled}, left, toTheEnd, "abandoned", ""},
+		{"fault", asks{err: busy}, t.Context(), toTheEnd, "error", "overloaded"},
+		{"fault, and the reader leaves", asks{err: busy}, t.Context(), onePiece, "error", "overloaded"},
+		{"fault in mid-stream", asks{events: done(rag.Answer{})[:1], err: busy}, t.Context(), toTheEnd, "error", "overloaded"},
+		{"deadline of ours", asks{err: rag.Errorf(rag.Timeout, "", "late")}, late, toTheEnd, "error", "timeout"},
+		{"unnamed fault", asks{err: errors.New("boom")}, t.Context(), toTheEnd, "error", "internal"},
+		{"kind that nobody knows", asks{err: rag.Errorf("strange\xff", "", "boom")}, t.Context(), toTheEnd, "error", "internal"},
+		{"no end", asks{events: done(rag.Answer{})[:1]}, t.Context(), toTheEnd, "error", "internal"},
+	} {
+		m := fresh()
+		read(m.Engine(c.engine).Ask(c.ctx, rag.Request{Method: rag.Hybrid}), c.leaves)
+		for series, v := range scrape(t, m) {
+			expected := 0.0
+			if series == fmt.Sprintf(`queries_total{method="hybrid",outcome="%s",provider="ollama"}`, c.outcome) || c.failure != "" && series == fmt.Sprintf(`query_errors_total{error_type="%s"}`, c.failure) {
+				expected = 1
+			}
+			if strings.HasPrefix(series, "quer") && v != expected {
+				t.Errorf("%s: %s is %g, want %g", c.name, series, v, expected)
+			}
+		}
+	}
+}
+
+func TestAnAnswerLeavesItsFigures(t *testing.T) {
+	m := fresh()
+	cosine := .42
+	a := rag.Answer{
+		Hits:      []rag.Hit{{}, {Cosine: &cosine}},
+		Citations: []rag.Citation{{Verdict: rag.Supported}, {Verdict: rag.Supported}, {Verdict: rag.Unsupported}, {Verdict: "strange"}},
+		Timings:   rag.Timings{Embed: .012, Retrieve: .002},
+	}
+	drain(m.Engine(asks{events: done(a)}).Ask(t.Context(), rag.Request{Method: rag.BM25}))
+	a.Cache, a.Usage = rag.CacheInfo{Status: rag.CacheSemantic, Similarity: .97}, rag.Usage{TotalSeconds: 3, InputTokens: 100, OutputTokens: 20}
+	drain(m.Engine(asks{events: done(a)}).Ask(t.Context(), rag.Request{Method: rag.BM25}))
+	want(t, m, map[string]float64{
+		`retrieved_docs_count`: 2, `retrieved_docs_sum`: 4, `retrieval_top_score_sum`: .84,
+		`citations_total{verdict="supported"}`: 4, `citations_total{verdict="unsupported"}`: 2, `citations_total{verdict="quoted"}`: 0,
+		`retrieval_seconds_count{stage="embed"}`: 1, `retrieval_seconds_sum{stage="retrieve"}`: .002, // a hit has no such stages
+		`semcache_similarity_count`: 1, `semcache_similarity_sum`: .97, `semcache_saved_seconds_total`: 3, `semcache_saved_tokens_total`: 120,
+		`queries_total{method="bm25",outcome="answered",provider="ollama"}`: 2,
+	})
+}
+
+func TestWhatBecomesOfAModelCallIsCountedOnce(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	text, end := rag.Chunk{Text: "x"}, rag.Chunk{Done: true, Usage: rag.Usage{InputTokens: 10, OutputTokens: 4, OutputSeconds: 2, LoadSeconds: 310}}
+	for _, c := range []struct {
+		name    string
+		model   writes
+		ctx     context.Context
+		leaves  bool
+		outcome string
+	}{
+		{"whole", writes{chunks: []rag.Chunk{text, text, end}}, t.Context(), toTheEnd, "success"},
+		{"reader leaves in mid-stream", writes{chunks: []rag.Chunk{text, end}}, t.Context(), onePiece, "abandoned"},
+		{"client left", writes{chunks: []rag.Chunk{text}, err: context.Canceled}, left, toTheEnd, "abandoned"},
+		{"fault", writes{err: errors.New("boom")}, t.Context(), toTheEnd, "error"},
+		{"fault, and the reader leaves", writes{err: errors.New("boom")}, t.Context(), onePiece, "error"},
+		{"no end", writes{chunks: []rag.Chunk{text}}, t.Context(), toTheEnd, "error"},
+	} {
+		m := fresh()
+		read(m.Generator(c.model).Generate(c.ctx, rag.Prompt{Model: "m"}), c.leaves)
+		for _, outcome := range []string{"success", "error", "abandoned"} {
+			expected := 0.0
+			if outcome == c.outcome {
+				expected = 1
+			}
+			if got := scrape(t, m)[fmt.Sprintf(`llm_requests_total{model="m",operation="chat",outcome="%s"}`, outcome)]; got != expected {
+				t.Errorf("%s: %s is %g, want %g", c.name, outcome, got, expected)
+			}
+		}
+		if c.outcome == "success" {
+			want(t, m, map[string]float64{
+				`llm_tokens_total{model="m",type="input"}`: 10, `llm_tokens_total{model="m",type="output"}`: 4, `llm_time_per_output_token_seconds_sum{model="m"}`: .5,
+				`llm_time_to_first_token_seconds_count{model="m"}`: 1, `llm_response_seconds_count{model="m"}`: 1,
+				`llm_load_duration_seconds_bucket{model="m",le="300"}`: 0, `llm_load_duration_seconds_bucket{model="m",le="600"}`: 1,
+			})
+		}
+	}
+}
+
+// A counter panics when something negative is added to it, and stays NaN for ever once NaN is.
+func TestFiguresFromOutsideCannotBreakTheRecorder(t *testing.T) {
+	m := fresh()
+	bad := rag.Usage{InputTokens: math.MinInt, OutputTokens: -5, TotalSeconds: math.Inf(-1), OutputSeconds: math.NaN(), LoadSeconds: -1}
+	drain(m.Generator(writes{chunks: []rag.Chunk{{Done: true, Usage: bad}}}).Generate(t.Context(), rag.Prompt{Model: "m"}))
+	bad.TotalSeconds = math.NaN()
+	drain(m.Engine(asks{events: done(rag.Answer{Usage: bad, Cache: rag.CacheInfo{Status: rag.CacheExact}})}).Ask(t.Context(), rag.Request{Method: rag.Vector}))
+	want(t, m, map[string]float64{`llm_tokens_total{model="m",type="output"}`: 0, `semcache_saved_seconds_total`: 0, `semcache_saved_tokens_total`: 0})
+}
+
+func TestRoutesAreCountedByTheStatusThatTheClientGets(t *testing.T) {
+	m := fresh()
+	for _, c := range []struct {
+		code    string
+		handler http.HandlerFunc
+	}{
+		{"200", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("x")) }},
+		{"404", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			w.WriteHeader(http.StatusOK)
+		}},
+		{"503", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}},
+		{"499", func(http.ResponseWriter, *http.Request) {}},
+		{"500", func(http.ResponseWriter, *http.Request) { panic("boom") }},
+		{"206", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPartialContent); panic("boom") }},
+	} {
+		func() {
+			defer func() { _ = recover() }()
+			m.Route("POST /"+c.code, c.handler).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+		}()
+		want(t, m, map[string]float64{
+			fmt.Sprintf(`http_requests_total{code="%s",method="POST",route="/%s"}`, c.code, c.code): 1,
+			fmt.Sprintf(`http_request_duration_seconds_count{route="/%s"}`, c.code):                 1,
+			`http_requests_in_flight`: 0,
+		})
+	}
+	want(t, m, map[string]float64{`http_time_to_first_byte_seconds_count{route="/499"}`: 0, `http_time_to_first_byte_seconds_count{route="/404"}`: 1})
+}
+
+func TestRequestsInFlightAreThoseBeingAnswered(t *testing.T) {
+	m := fresh()
+	m.Route("GET /x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		want(t, m, map[string]float64{`http_requests_in_flight`: 1})
+	})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil))
+	want(t, m, map[string]float64{`http_requests_in_flight`: 0})
+}
+
+func TestAWrappedAnswerCanStillBeFlushed(t *testing.T) {
+	w := httptest.NewRecorder()
+	fresh().Route("GET /x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
+	if !w.Flushed {
+		t.Error("nothing was flushed")
+	}
+}
+
+func TestTwentyNamesBecomeLabelsAndTheRestIsOther(t *testing.T) {
+	m := fresh()
+	var wait sync.WaitGroup
+	for i := range 60 {
+		wait.Go(func() {
+			drain(m.Generator(writes{chunks: []rag.Chunk{{Done: true}}}).Generate(context.Background(), rag.Prompt{Model: fmt.Sprintf("model-%02d", i)}))
+		})
+	}
+	wait.Wait()
+	models, calls := 0, 0.0
+	for series, v := range scrape(t, m) {
+		if strings.HasPrefix(series, "llm_requests_total") && strings.Contains(series, "success") {
+			models++
+			calls += v
+		}
+	}
+	if models != 21 || calls != 60 {
+		t.Errorf("%d label values for %g calls, want 20 and other for 60", models, calls)
+	}
+	want(t, m, map[string]float64{`llm_requests_total{model="other",operation="chat",outcome="success"}`: 40})
+}
+
+func TestKnowledgeBasesBeyondTwentyAreAddedUp(t *testing.T) {
+	p := quiet()
+	p.Documents = func(context.Context) (map[string]int, error) {
+		out := map[string]int{}
+		for i := range 30 {
+			out[fmt.Sprintf("kb%02d", i)] = i
+		}
+		return out, nil
+	}
+	m := New(p, "", "")
+	want(t, m, map[string]float64{`database_documents{db="kb00"}`: 0, `database_documents{db="kb19"}`: 19, `database_documents{db="other"}`: 245, `scrape_store_error`: 0})
+	if _, ok := scrape(t, m)[`database_documents{db="kb20"}`]; ok {
+		t.Error("the 21st knowledge base has a label of its own")
+	}
+}
+
+func TestAStoreThatFailsCostsAScrapeOnlyItsOwnFigures(t *testing.T) {
+	p := quiet()
+	p.Documents = func(context.Context) (map[string]int, error) { return nil, errors.New("locked") }
+	want(t, New(p, "", ""), map[string]float64{`scrape_store_error`: 1, `semcache_size`: 0, `ollama_healthy`: 1})
+}
+
+func TestHostsHaveLabelsOfTheirOwn(t *testing.T) {
+	p := quiet()
+	p.Hosts = func() []upstream.HostStats {
+		a := upstream.HostStats{Label: "ollama_client", Requests: 7, PoolConnections: 10, PoolMaxSize: 20, Retries: []upstream.Count{{Label: "reset", Count: 2}}, Failovers: 1}
+		a.Breaker.State, a.Breaker.LastChange = breaker.Open, time.Unix(1_800_000_000, 5e8)
+		b := upstream.HostStats{Label: "ollama_client/gpu2:11434", Requests: 3, Retries: []upstream.Count{{Label: "reset", Count: 3}, {Label: "connect", Count: 1}}}
+		return []upstream.HostStats{a, b}
+	}
+	want(t, New(p, "", ""), map[string]float64{
+		`circuit_breaker_state{breaker_name="ollama_client"}`:                       1,
+		`circuit_breaker_state{breaker_name="ollama_client/gpu2:11434"}`:            0,
+		`circuit_breaker_last_state_change_timestamp{breaker_name="ollama_client"}`: 1_800_000_000.5,
+		`connection_pool_requests_total{client_name="ollama_client"}`:               7,
+		`connection_pool_requests_total{client_name="ollama_client/gpu2:11434"}`:    3,
+		`connection_pool_size{client_name="ollama_client",pool_type="maxsize"}`:     20,
+		`retries_total{reason="reset"}`:                                             5, `retries_total{reason="connect"}`: 1, `failovers_total`: 1, `ollama_healthy`: 1,
+	})
+}
+
+func TestTheHealthOfNoHostIsZero(t *testing.T) {
+	p := quiet()
+	p.Hosts = func() []upstream.HostStats {
+		h := upstream.HostStats{Label: "ollama_client"}
+		h.Breaker.State = breaker.Open
+		return []upstream.HostStats{h}
+	}
+	want(t, New(p, "", ""), map[string]float64{`ollama_healthy`: 0})
+}
+
+// A model may have to be loaded from a slow disk first: answers have buckets past that time.
+func TestBucketsOfAnswersReachPastAColdModelLoad(t *testing.T) {
+	for _, list := range [][]float64{answerBuckets, stageBuckets, tokenBuckets} {
+		if !slices.IsSorted(list) {
+			t.Errorf("buckets %v are not in order", list)
+		}
+	}
+	m := fresh()
+	m.Route("GET /x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil))
+	have := scrape(t, m)
+	for _, series := range []string{`http_request_duration_seconds_bucket{route="/x",le="600"}`, `http_time_to_first_byte_seconds_bucket{route="/x",le="600"}`, `llm_response_seconds_bucket{model="other",le="600"}`, `llm_time_to_first_token_seconds_bucket{model="other",le="600"}`, `llm_load_duration_seconds_bucket{model="other",le="600"}`} {
+		if _, ok := have[series]; !ok {
+			t.Errorf("%s is not there", series)
+		}
+	}
+}
+
+// Whatever clients send: the series that may come on top are one a model up to twenty, and one a status.
+func TestNothingThatAClientSendsBecomesALabel(t *testing.T) {
+	m := fresh()
+	route := m.Route("GET /x", http.NotFoundHandler())
+	before := slices.Collect(maps.Keys(scrape(t, m)))
+	for i := range 1000 {
+		strange := fmt.Sprintf("evil-%d\xff\"\n", i)
+		req := httptest.NewRequest(http.MethodGet, "/x", nil)
+		req.Method, req.URL.Path = strange, strange
+		route.ServeHTTP(httptest.NewRecorder(), req)
+		drain(m.Engine(asks{err: rag.Errorf(rag.Kind(strange), strange, "%s", strange)}).Ask(t.Context(), rag.Request{Method: rag.Method(strange), DB: strange, Model: strange, Provider: strange}))
+		drain(m.Engine(asks{events: done(rag.Answer{Method: rag.Method(strange), DoneReason: strange, Model: strange, Citations: []rag.Citation{{Verdict: rag.Verdict(strange)}}})}).Ask(t.Context(), rag.Request{Method: rag.Method(strange)}))
+	}
+	want(t, m, map[string]float64{`queries_total{method="other",outcome="error",provider="ollama"}`: 1000, `query_errors_total{error_type="internal"}`: 1000})
+	for series := range scrape(t, m) {
+		if strings.Contains(series, "evil") {
+			t.Fatalf("%s came from a client", series)
+		}
+		if !slices.Contains(before, series) && series != `http_requests_total{code="404",method="GET",route="/x"}` {
+			t.Errorf("%s is new", series)
+		}
+	}
+}
+
+// Everything configured and everything used: four hosts, a hundred models and knowledge bases, every route with its usual codes.
+func TestSeriesStayBelowTheirBudget(t *testing.T) {
+	p := quiet()
+	p.Hosts = func() []upstream.HostStats {
+		out := make([]upstream.HostStats, 4)
+		for i := range out {
+			h := &out[i]
+			h.Label = fmt.Sprintf("ollama_client/host%d", i)
+			h.Dials, h.Outcomes, h.Retries = make([]upstream.Count, 4), make([]upstream.Count, 3), make([]upstream.Count, 6)
+			h.Breaker.Transitions = make([]breaker.Transition, 5)
+			for j := range h.Breaker.Transitions {
+				h.Breaker.Transitions[j].From, h.Breaker.Transitions[j].To = breaker.State(j/2), breaker.State(j%2)
+			}
+			for _, list := range [][]upstream.Count{h.Dials, h.Outcomes, h.Retries} {
+				for j := range list {
+					list[j].Label = strconv.Itoa(j)
+				}
+			}
+		}
+		return out
+	}
+	p.Documents = func(context.Context) (map[string]int, error) {
+		out := map[string]int{}
+		for i := range 100 {
+			out[strconv.Itoa(i)] = i
+		}
+		return out, nil
+	}
+	m := New(p, "", "")
+	for route := range 26 {
+		for _, code := range []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound} {
+			h := m.Route(fmt.Sprintf("GET /%d", route), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+		}
+	}
+	for i := range 100 { // in an encoding that no label may have: names come from the model server
+		drain(m.Generator(writes{chunks: []rag.Chunk{{Text: "x"}, {Done: true}}}).Generate(t.Context(), rag.Prompt{Model: fmt.Sprintf("\xff%d", i)}))
+	}
+	if n := len(scrape(t, m)); n >= 1500 {
+		t.Errorf("%d series", n)
+	} else {
+		t.Log(n, "series")
+	}
+}
