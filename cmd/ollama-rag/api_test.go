@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -111,6 +112,7 @@ func TestClientThatLeavesStopsTheModelAndHarmsNoBreaker(t *testing.T) {
 	go func() {
 		defer close(done)
 		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body) // until the client leaves
 			resp.Body.Close()
 		}
 	}()
@@ -197,7 +199,8 @@ func TestBadRequestsGetTheirStatusAndASentence(t *testing.T) {
 		{"GET", "/api/jobs/nope", ``, 404, "job"},
 		{"POST", "/api/ingest", `{"paths":[]}`, 422, "paths"},
 		{"POST", "/api/ingest", `{"paths":["/etc/passwd"]}`, 403, "INGEST_ROOTS"},
-		{"POST", "/api/ingest", `{"paths":["/no/such/place"]}`, 404, "paths"},
+		{"POST", "/api/ingest", `{"paths":["/no/such/place"]}`, 403, "INGEST_ROOTS"},
+		{"POST", "/api/ingest", `{"paths":["no-such-place-here"]}`, 404, "paths"},
 		{"PUT", "/api/query", `{}`, 405, "POST"},
 		{"GET", "/nowhere", ``, 404, ""},
 		{"POST", "/api/cache/config", `{"similarity_threshold":0}`, 422, "similarity_threshold"},

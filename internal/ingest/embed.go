@@ -31,23 +31,56 @@ func (e *embedding) passages(ctx context.Context, title string, passages []rag.P
 			texts[i] = EmbedText(title, p)
 		}
 		start := time.Now()
-		vectors, err = embedder.Embed(ctx, rag.ForPassage, texts)
+		vectors, err = embedEach(ctx, embedder, texts)
 		e.service.observe(StageEmbed, start)
 	}
 	if ctx.Err() != nil {
 		return nil, id, ctx.Err()
-	}
-	if err == nil && len(vectors) != len(passages) {
-		err = rag.Errorf(rag.BadUpstream, "", "the embedder %s gave %d vectors for %d texts", id.Name, len(vectors), len(passages))
 	}
 	if err != nil {
 		e.failed = err
 		e.service.Log.Warn("embedder does not answer; passages are kept and get their vectors later", "db", e.base, "error", err)
 		return nil, rag.EmbedderID{}, nil
 	}
-	id.Dimension = len(vectors[0])
+	for _, v := range vectors {
+		id.Dimension = max(id.Dimension, len(v))
+	}
 	e.name = id.Name
 	return vectors, id, nil
+}
+
+// embedEach embeds texts, and finds those that the embedder refuses by halving: each of them gets an empty vector, which
+// says that it was tried and is found by its words alone. If it refuses every text, that is the embedder's fault.
+func embedEach(ctx context.Context, embedder rag.Embedder, texts []string) ([][]float32, error) {
+	vectors, err := embedder.Embed(ctx, rag.ForPassage, texts)
+	if err == nil && len(vectors) != len(texts) {
+		err = rag.Errorf(rag.BadUpstream, "", "the embedder gave %d vectors for %d texts", len(vectors), len(texts))
+	}
+	if err == nil || len(texts) == 1 || !refused(err) {
+		return vectors, err
+	}
+	first, firstErr := embedEach(ctx, embedder, texts[:len(texts)/2])
+	if firstErr != nil && !refused(firstErr) {
+		return nil, firstErr
+	}
+	second, secondErr := embedEach(ctx, embedder, texts[len(texts)/2:])
+	switch {
+	case secondErr != nil && !refused(secondErr):
+		return nil, secondErr
+	case firstErr != nil && secondErr != nil:
+		return nil, err
+	case firstErr != nil:
+		first = make([][]float32, len(texts)/2)
+	case secondErr != nil:
+		second = make([][]float32, len(texts)-len(texts)/2)
+	}
+	return append(first, second...), nil
+}
+
+// refused says that an error is about the text, not about whether the embedder can be asked.
+func refused(err error) bool {
+	kind := rag.KindOf(err)
+	return kind == rag.OutOfBounds || kind == rag.BadUpstream || kind == rag.TooLarge
 }
 
 // EmbedText is what stands for a passage before an embedder: its title and headings, which say what it is about, and its text.

@@ -104,27 +104,32 @@ func inside(folder, path string) bool {
 }
 
 // ResolvePath checks a path that a client named against the folders it may read from, and gives its absolute form with
-// every link resolved, so that no link leads out of them. Nil roots allow every folder. Globs are not expanded: name a
-// folder instead.
+// every link resolved, so that no link leads out of them. Nil roots allow every folder. What lies outside is refused in
+// the same words whether it exists or not. Globs are not expanded: name a folder instead.
 func ResolvePath(path string, roots []string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", rag.Errorf(rag.OutOfBounds, "", "paths: %q is not a path", path).Because(err)
 	}
+	within := func(p string) bool {
+		return roots == nil || slices.ContainsFunc(roots, func(root string) bool {
+			return root != "" && (inside(resolved(root), p) || inside(root, p))
+		})
+	}
 	real, err := filepath.EvalSymlinks(abs)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case err == nil && within(real):
+		return real, nil
+	case err == nil || !within(abs):
+		return "", outside(path)
+	case errors.Is(err, fs.ErrNotExist):
 		return "", rag.Errorf(rag.NotFound, "unknown_path", "paths: there is no %q", path)
 	}
-	if err != nil {
-		return "", rag.Errorf(rag.Unreadable, "", "paths: %q cannot be opened: %s", path, plain(err)).Because(err)
-	}
-	if roots == nil {
-		return real, nil
-	}
-	if slices.ContainsFunc(roots, func(root string) bool { return root != "" && inside(resolved(root), real) }) {
-		return real, nil
-	}
-	return "", rag.Errorf(rag.Forbidden, "path_not_allowed", "paths: %q is outside the folders this server may read: add its folder to INGEST_ROOTS, upload the file, or run `ollama-rag ingest` as the server's user", path)
+	return "", rag.Errorf(rag.Unreadable, "", "paths: %q cannot be opened: %s", path, plain(err)).Because(err)
+}
+
+func outside(path string) error {
+	return rag.Errorf(rag.Forbidden, "path_not_allowed", "paths: %q is outside the folders this server may read: add its folder to INGEST_ROOTS, upload the file, or run `ollama-rag ingest` as the server's user", path)
 }
 
 // resolved is a path, absolute and without links as far as it can be.

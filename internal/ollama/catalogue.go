@@ -11,7 +11,7 @@ import (
 const (
 	listFor   = 10 * time.Second // a list is good for this long
 	failedFor = 2 * time.Second  // so is a failure
-	staleFor  = 10 * time.Minute // a server that is away leaves its last list in use for this long
+	staleFor  = 24 * time.Hour   // a server that is away leaves its last list in use for this long: answers are remembered by model
 )
 
 // catalogue remembers what models there are. One look-up runs at a time; whoever comes meanwhile waits for it.

@@ -7,7 +7,7 @@ import (
 )
 
 // words splits text into lower-cased words and numbers; a character of a script without spaces is a word of its own.
-// "3.5" and "1,000" stay whole, so that a claim's numbers can be compared.
+// A claim's numbers can be compared: "3.5" stays whole, "1,000" is "1000", and "5MB" is "5" and "mb".
 func words(text string) []string {
 	var out []string
 	var word strings.Builder
@@ -23,7 +23,11 @@ func words(text string) []string {
 			flush()
 			out = append(out, string(r))
 		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
+			if number := isNumber(word.String()); word.Len() > 0 && number != (r >= '0' && r <= '9') && !unicode.IsMark(r) {
+				flush()
+			}
 			word.WriteRune(unicode.ToLower(r))
+		case r == ',' && digitAt(text, i-1) && thousandAt(text, i+1):
 		case (r == '.' || r == ',') && digitAt(text, i-1) && digitAt(text, i+1):
 			word.WriteRune(r)
 		default:
@@ -35,6 +39,11 @@ func words(text string) []string {
 }
 
 func digitAt(s string, i int) bool { return i >= 0 && i < len(s) && s[i] >= '0' && s[i] <= '9' }
+
+// thousandAt says whether exactly three digits begin at i.
+func thousandAt(s string, i int) bool {
+	return digitAt(s, i) && digitAt(s, i+1) && digitAt(s, i+2) && !digitAt(s, i+3)
+}
 
 func isNumber(word string) bool { return digitAt(word, 0) }
 
