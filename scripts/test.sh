@@ -14,10 +14,31 @@ scripts/real-ollama.sh install
 OLLAMA_RAG_REAL_OLLAMA=$(scripts/real-ollama.sh path)
 export OLLAMA_RAG_REAL_OLLAMA
 
-step "browser"
-if ! command -v chromium >/dev/null && command -v apt-get >/dev/null; then
-  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-  $sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends chromium >/dev/null
+step "a browser, and Prometheus's own judge of metrics"
+PLAYWRIGHT=1.65.1 # drives the browser; the browser itself is Debian's
+sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+debian() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+promtool_alone() { # the package's service is neither started now, which a policy sees to, nor at the next boot
+  local policy=/usr/sbin/policy-rc.d ours= status=0
+  if [ ! -e $policy ]; then
+    ours=1
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod 755 $policy
+  fi
+  debian prometheus || status=$?
+  [ -z "$ours" ] || $sudo rm -f $policy
+  if [ -d /run/systemd/system ]; then $sudo systemctl disable --quiet --now prometheus || true; fi
+  return $status
+}
+if command -v apt-get >/dev/null && ! { command -v chromium && command -v promtool; } >/dev/null; then
+  $sudo apt-get update -qq
+  command -v chromium >/dev/null || debian chromium
+  command -v promtool >/dev/null || promtool_alone
+fi
+OLLAMA_RAG_BROWSER=$OLLAMA_RAG_REAL_OLLAMA/browser
+export OLLAMA_RAG_BROWSER
+if ! grep -qs "\"version\": \"$PLAYWRIGHT\"" "$OLLAMA_RAG_BROWSER/node_modules/playwright-core/package.json"; then
+  npm install --silent --no-audit --no-fund --ignore-scripts --save-exact --prefix "$OLLAMA_RAG_BROWSER" "playwright-core@$PLAYWRIGHT"
 fi
 
 step "vet and linters"
