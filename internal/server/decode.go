@@ -50,9 +50,9 @@ func badJSON(err error, data []byte) error {
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if e.Field == "" {
-			return rag.Errorf(rag.Malformed, "", "the body must be a JSON object, not a %s", e.Value).Because(err)
+			return rag.Errorf(rag.Malformed, "", "the body must be a JSON object, not a %s", clip(e.Value)).Because(err)
 		}
-		return rag.Errorf(rag.Malformed, "", "%s: a JSON %s is not allowed here, it must be %s", e.Field, e.Value, kindOf(e.Type)).Because(err)
+		return rag.Errorf(rag.Malformed, "", "%s: a JSON %s is not allowed here, it must be %s", e.Field, clip(e.Value), kindOf(e.Type)).Because(err)
 	}
 	return rag.Errorf(rag.Malformed, "", "the body cannot be read as JSON").Because(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -67,7 +68,7 @@ func (s *Server) ingest(w http.ResponseWriter, r *http.Request) error {
 
 // cleanSource tidies a path for a name: "./docs/" becomes "docs", ".." parts go.
 func cleanSource(name string) string {
-	clean := path.Clean(filepath.ToSlash(name))
+	clean := path.Clean(filepath.ToSlash(plain(name)))
 	for strings.HasPrefix(clean, "../") {
 		clean = clean[3:]
 	}
@@ -179,17 +180,28 @@ func (u *upload) read(form *multipart.Reader) error {
 		}
 		name, isFile := params["filename"]
 		if !isFile {
-			value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes))
-			if err != nil {
+			if err := u.field(part); err != nil {
 				return err
 			}
-			u.fields[part.FormName()] = string(value)
 			continue
 		}
 		if err := u.save(part, name); err != nil {
 			return err
 		}
 	}
+}
+
+// field keeps the value of a field that we know; a form may hold any number of others.
+func (u *upload) field(part *multipart.Part) error {
+	switch part.FormName() {
+	case "db", "version", "async":
+		value, err := io.ReadAll(io.LimitReader(part, maxFieldBytes))
+		if err != nil {
+			return rag.Errorf(rag.Malformed, "", "the upload broke off").Because(err)
+		}
+		u.fields[part.FormName()] = string(value)
+	}
+	return nil
 }
 
 func (u *upload) save(part io.Reader, name string) error {
@@ -207,7 +219,11 @@ func (u *upload) save(part io.Reader, name string) error {
 	}
 	// One byte past the limit is enough for the job to report the file as too large, beside the others.
 	_, err = io.Copy(f, io.LimitReader(part, u.limit+1))
-	if err := errors.Join(err, f.Close()); err != nil {
+	err = errors.Join(err, f.Close())
+	if _, ours := errors.AsType[*fs.PathError](err); ours { // the disk is full, or the like
+		return fmt.Errorf("spool upload: %w", err)
+	}
+	if err != nil {
 		return rag.Errorf(rag.Malformed, "", "the upload broke off").Because(err)
 	}
 	u.paths = append(u.paths, rag.IngestPath{Name: source, File: file, Upload: true})
@@ -217,14 +233,18 @@ func (u *upload) save(part io.Reader, name string) error {
 
 // uploadName makes a relative, clean source of what a client calls its file.
 func uploadName(name string) string {
-	name = strings.ReplaceAll(name, `\`, "/")
-	name = strings.Map(func(r rune) rune {
+	name = strings.ReplaceAll(plain(name), `\`, "/")
+	return strings.TrimPrefix(path.Clean("/"+name), "/")
+}
+
+// plain is a name without control characters and broken letters.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
 	}, name)
-	return strings.TrimPrefix(path.Clean("/"+name), "/")
 }
 
 func (s *Server) jobs(w http.ResponseWriter, r *http.Request) error {

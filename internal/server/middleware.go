@@ -73,7 +73,9 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 					panic(p)
 				}
 				rec.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-				if rec.status == 0 {
+				if rec.status != 0 {
+					defer panic(http.ErrAbortHandler) // or half an answer would end like a whole one
+				} else {
 					problem.From(rec.err, id).Write(rec)
 				}
 			}
@@ -93,7 +95,7 @@ func plainID(id string) bool {
 func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
-	case rec.status >= 500:
+	case rec.status >= 500, rec.status < 400 && rec.err != nil && !errors.Is(rec.err, context.Canceled): // the latter broke off
 		level = slog.LevelError
 	case r.Method == http.MethodGet && rec.status < 400:
 		level = slog.LevelDebug // polls of page and monitoring

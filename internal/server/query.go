@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ const (
 	MaxRRFK         = 10_000
 	MaxFilterValues = 100
 	MaxTemperature  = 2
+	maxWarnings     = 20
 )
 
 // queryBody is the body of the question routes. The fields of the original that have no effect yet are taken and named in
@@ -66,8 +68,12 @@ func (s *Server) decodeQuery(r *http.Request) (asked, error) {
 		return asked{}, err
 	}
 	a := asked{body: b, warnings: []string{}, rerankTopN: orElse(b.RerankTopN, 10)}
-	for _, name := range unknown {
-		a.warnings = append(a.warnings, "field "+clip(name, 64)+" is unknown and was passed over")
+	for i, name := range unknown {
+		if i == maxWarnings {
+			a.warnings = append(a.warnings, fmt.Sprintf("%d more fields are unknown and were passed over", len(unknown)-i))
+			break
+		}
+		a.warnings = append(a.warnings, "field "+clip(name)+" is unknown and was passed over")
 	}
 	if b.RerankEnable {
 		a.warnings = append(a.warnings, "rerank_enable has no effect yet")
@@ -110,23 +116,26 @@ func (b *queryBody) check() error {
 	out.check(n <= MaxQueryChars, "query: %d characters, at most %d are allowed", n, MaxQueryChars)
 	k, method, weight, rrfK := orElse(b.K, DefaultK), rag.Method(orElse(b.Method, string(rag.Hybrid))), orElse(b.BM25Weight, DefaultWeight), orElse(b.RRFK, 60)
 	out.check(k >= 1 && k <= MaxK, "k: %d, 1 to %d is allowed", k, MaxK)
-	out.check(slices.Contains([]rag.Method{rag.Hybrid, rag.Vector, rag.BM25}, method), "method: %q, one of hybrid, vector, bm25 is allowed", clip(string(method), 64))
+	out.check(slices.Contains([]rag.Method{rag.Hybrid, rag.Vector, rag.BM25}, method), "method: %q, one of hybrid, vector, bm25 is allowed", clip(string(method)))
 	out.check(weight >= 0 && weight <= 1, "bm25_weight: %g, 0 to 1 is allowed", weight)
 	out.check(rrfK > 0 && rrfK <= MaxRRFK, "rrf_k: %g, above 0 up to %d is allowed", rrfK, MaxRRFK)
 	out.check(len(b.Languages)+len(b.Versions)+len(b.Sources) <= MaxFilterValues, "languages, versions, sources: at most %d values together", MaxFilterValues)
 	temperature := orElse(b.Temperature, 0)
 	out.check(temperature >= 0 && temperature <= MaxTemperature, "temperature: %g, 0 to %d is allowed", temperature, MaxTemperature)
 	provider := orElse(b.Provider, "ollama")
-	out.check(provider == "ollama" || provider == "", "provider: %q, ollama is allowed", clip(provider, 64))
+	out.check(provider == "ollama" || provider == "", "provider: %q, ollama is allowed", clip(provider))
 	out.check(len(b.Model) <= 256, "model: at most 256 characters are allowed")
 	return out.err()
 }
 
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
+// maxEcho is how much of what a client sent an answer repeats, in characters.
+const maxEcho = 64
+
+func clip(s string) string {
+	if utf8.RuneCountInString(s) <= maxEcho {
 		return s
 	}
-	return string([]rune(s)[:n]) + "..."
+	return string([]rune(s)[:maxEcho]) + "..."
 }
 
 func (s *Server) query(w http.ResponseWriter, r *http.Request) error {

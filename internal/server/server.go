@@ -206,6 +206,9 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) error {
 		probe.Method = method
 		if _, pattern := s.mux.Handler(probe); pattern != "/" {
 			allowed = append(allowed, method)
+			if method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
 		}
 	}
 	if len(allowed) == 0 {

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -11,7 +11,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
-// keepAlive is how often a stream that has nothing to say shows that it lives.
+// keepAlive is how long a stream may say nothing before it shows that it lives.
 const keepAlive = 15 * time.Second
 
 func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
@@ -23,20 +23,20 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 	defer f.stop()
 	ended := false
 	for ev, err := range s.Engine.Ask(r.Context(), a.request) {
-		if err != nil {
-			if !f.begun() || r.Context().Err() != nil {
-				return err
-			}
-			_ = f.send("error", errorView{"error", problem.From(err, requestID(r))})
-			return err
+		var frame []byte
+		if err == nil {
+			frame, err = f.frame(frameOf(a, ev))
 		}
-		if err := f.send(frameOf(a, ev)); err != nil {
+		if err != nil {
+			return f.fail(r, err)
+		}
+		if err := f.send(frame); err != nil {
 			return nil // the client left; leaving the loop stops the model
 		}
 		ended = ev.Kind == rag.EventDone
 	}
 	if !ended && r.Context().Err() == nil {
-		_ = f.send("error", errorView{"error", problem.From(rag.Errorf(rag.Internal, "", "the answer ended without an end"), requestID(r))})
+		return f.fail(r, rag.Errorf(rag.Internal, "", "the answer ended without an end"))
 	}
 	return nil
 }
@@ -61,8 +61,7 @@ type frames struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	sse     bool
-	quit    chan struct{}
-	ended   chan struct{}
+	stop    func() // ends the signs of life; nothing is written by them after it
 
 	mu      sync.Mutex
 	started bool
@@ -70,61 +69,70 @@ type frames struct {
 }
 
 func newFrames(w http.ResponseWriter, sse bool) *frames {
-	f := &frames{w: w, control: http.NewResponseController(w), sse: sse, quit: make(chan struct{}), ended: make(chan struct{}), last: time.Now()}
-	go f.live()
+	f := &frames{w: w, control: http.NewResponseController(w), sse: sse, last: time.Now()}
+	quit, ended := make(chan struct{}), make(chan struct{})
+	f.stop = sync.OnceFunc(func() {
+		close(quit)
+		<-ended
+	})
+	go func() {
+		defer close(ended)
+		f.live(quit)
+	}()
 	return f
 }
 
-func (f *frames) live() {
-	defer close(f.ended)
-	tick := time.NewTicker(keepAlive)
-	defer tick.Stop()
+func (f *frames) live(quit <-chan struct{}) {
+	timer := time.NewTimer(keepAlive)
+	defer timer.Stop()
 	for {
 		select {
-		case <-tick.C:
-			f.mu.Lock()
-			if time.Since(f.last) >= keepAlive/2 {
-				line := "{\"event\":\"status\",\"status\":\"waiting\"}\n"
-				if f.sse {
-					line = ": waiting\n\n"
-				}
-				_ = f.write([]byte(line)) // a client that left is found out by the next frame
-			}
-			f.mu.Unlock()
-		case <-f.quit:
+		case <-timer.C:
+			timer.Reset(f.sign())
+		case <-quit:
 			return
 		}
 	}
 }
 
-// stop ends the signs of life; nothing is written after it.
-func (f *frames) stop() {
-	close(f.quit)
-	<-f.ended
-}
-
-func (f *frames) begun() bool {
+// sign shows that the stream lives, if it was silent for long, and says when to look again.
+func (f *frames) sign() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.started
+	if left := keepAlive - time.Since(f.last); left > 0 {
+		return left
+	}
+	line := "{\"event\":\"status\",\"status\":\"waiting\"}\n"
+	if f.sse {
+		line = ": waiting\n\n"
+	}
+	_ = f.write([]byte(line)) // a client that left is found out by the next frame
+	return keepAlive
 }
 
-func (f *frames) send(name string, v any) error {
+// fail ends a stream that has begun with an error frame. One that has not is answered with the error's status by others.
+func (f *frames) fail(r *http.Request, err error) error {
+	f.stop() // or a sign of life could begin the stream just now
+	if f.started && r.Context().Err() == nil {
+		if frame, bad := f.frame("error", errorView{"error", problem.From(err, requestID(r))}); bad == nil {
+			_ = f.send(frame) // a client that left is nobody to tell
+		}
+	}
+	return err
+}
+
+func (f *frames) frame(name string, v any) ([]byte, error) {
 	data, err := encodeJSON(v)
-	if err != nil {
-		return err
+	if err != nil || !f.sse {
+		return data, err
 	}
-	var b bytes.Buffer
-	if f.sse {
-		b.WriteString("event: " + name + "\ndata: ")
-	}
-	b.Write(data)
-	if f.sse {
-		b.WriteByte('\n')
-	}
+	return slices.Concat([]byte("event: "+name+"\ndata: "), data, []byte("\n")), nil
+}
+
+func (f *frames) send(frame []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.write(b.Bytes())
+	return f.write(frame)
 }
 
 func (f *frames) write(line []byte) error {
