@@ -23,7 +23,9 @@ type Engine struct {
 	Cache     Recaller
 	Limits    Limits
 	Provider  string
-	Normalise func(question string) string // Unicode NFC and folded spaces, for the cache key
+	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
+	EmbedTimeout time.Duration
+	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
 }
 
 // Ask answers a question as a stream of events. After an error nothing follows; a reader that stops early stops the model,
@@ -97,7 +99,10 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 		a.Cache.Status = CacheBypass
 	}
 	contexts := a // what comes later must not change an event that was sent
-	if err := emit(Event{Kind: EventContexts, Answer: &contexts}); err != nil {
+	if req.NoDegrade {
+		// Whoever wants an error instead of quoted passages wants it before the first event.
+		emit = after(emit, Event{Kind: EventContexts, Answer: &contexts})
+	} else if err := emit(Event{Kind: EventContexts, Answer: &contexts}); err != nil {
 		return err
 	}
 
@@ -132,39 +137,22 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	return emit(Event{Kind: EventDone, Answer: &a})
 }
 
-// Found is what Search found.
-type Found struct {
-	Retrieval
-	Degraded bool   // the vector side was asked for and did not answer
-	Notice   string // why
-	Timings  Timings
+// after puts an event before the first one that tells of an answer.
+func after(emit func(Event) error, first Event) func(Event) error {
+	sent := false
+	return func(ev Event) error {
+		if ev.Kind == EventStatus && !sent {
+			return nil
+		}
+		if !sent {
+			sent = true
+			if err := emit(first); err != nil {
+				return err
+			}
+		}
+		return emit(ev)
+	}
 }
-
-// Search finds passages without asking a chat model.
-func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
-	start := time.Now()
-	if _, err := e.Bases.KnowledgeBase(ctx, req.DB); err != nil {
-		return Found{}, stage("look up knowledge base", err)
-	}
-	var f Found
-	var vector []float32
-	var embedErr error
-	if req.Method != BM25 {
-		vector, f.Timings.Embed, embedErr = e.embed(ctx, req)
-	}
-	began := time.Now()
-	var err error
-	if f.Retrieval, err = e.Retriever.Retrieve(ctx, req.query(vector)); err != nil {
-		return Found{}, stage("retrieve", err)
-	}
-	f.Timings.Retrieve, f.Timings.Total = since(began), since(start)
-	if embedErr != nil {
-		f.Degraded, f.Notice = true, noVectors+detail(embedErr)
-	}
-	return f, nil
-}
-
-const noVectors = "The embedder did not answer, so passages were found by their words alone: "
 
 // chatModel finds the model that will answer. A named model whose server cannot be asked is tried all the same: the call
 // itself then decides, and counts.
@@ -174,34 +162,6 @@ func (e *Engine) chatModel(ctx context.Context, req Request) (Model, error) {
 		return Model{Name: req.Model}, nil
 	}
 	return m, err
-}
-
-// embed gives the question's vector: nil without an error where the knowledge base has none or the method needs none.
-func (e *Engine) embed(ctx context.Context, req Request) ([]float32, float64, error) {
-	start := time.Now()
-	embedder, id, err := e.Embedders.EmbedderFor(ctx, req.DB)
-	if err != nil {
-		return nil, 0, skipIf(req.Method == BM25, stage("embed question", err))
-	}
-	if id.IsZero() || (req.Method == BM25 && !e.Cache.On()) {
-		return nil, 0, nil
-	}
-	vectors, err := embedder.Embed(ctx, ForQuestion, []string{req.Question})
-	if err == nil && len(vectors) != 1 {
-		err = Errorf(BadUpstream, "", "the embedder %s gave %d vectors for one text", id.Name, len(vectors))
-	}
-	if err != nil {
-		return nil, since(start), skipIf(req.Method == BM25, stage("embed question", err))
-	}
-	return vectors[0], since(start), nil
-}
-
-// skipIf drops an error that does not matter.
-func skipIf(unneeded bool, err error) error {
-	if unneeded {
-		return nil
-	}
-	return err
 }
 
 // generate streams the model's answer into a. Where the model fails before its first word, the passages are quoted instead.

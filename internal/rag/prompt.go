@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 	"unicode"
@@ -43,6 +44,7 @@ func (l Limits) Fit(m Model) Limits {
 // prompt, renumbered from 1, and what was left out. Documents and question stand between marks that no document can guess:
 // they are made from a hash of all that is inside. An error means that the question itself does not fit.
 func Compose(question string, hits []Hit, l Limits) ([]Message, []Hit, []Dropped, error) {
+	question = defuse(question)
 	room := l.NumCtx - l.MaxTokens - templateTokens - EstimateTokens(instructions) - EstimateTokens(frame(dearestFence, "", question))
 	if room < 0 {
 		return nil, nil, nil, Errorf(OutOfBounds, "", "query: too long for a context window of %d tokens with %d of them for the answer: shorten it or raise OLLAMA_NUM_CTX", l.NumCtx, l.MaxTokens)
@@ -97,8 +99,26 @@ func passageEntry(n int, p Passage) string {
 	if p.Heading != "" {
 		where.WriteString(", " + p.Heading)
 	}
-	return fmt.Sprintf("[%d] %s\n%s\n\n", n, oneLine(where.String()), strings.TrimSpace(p.Text))
+	return fmt.Sprintf("[%d] %s\n%s\n\n", n, defuse(oneLine(where.String())), harmless(p.Text))
 }
+
+// harmless is a passage's text as a prompt holds it: nothing in it can end the turn or pass for another passage.
+func harmless(text string) string {
+	return defuse(numbered.ReplaceAllString(strings.TrimSpace(text), "$1($2)"))
+}
+
+// numbered finds what would pass for the head of another passage: a number in brackets at the start of a line.
+var numbered = regexp.MustCompile(`(?m)^([ \t]*)\[(\d{1,4})\]`)
+
+// controls are the marks by which chat templates tell turns apart. A model server reads them as such wherever they stand, so
+// in quoted text a blank breaks them.
+var controls = strings.NewReplacer(
+	"<|", "< |", "|>", "| >", "<｜", "< ｜", "｜>", "｜ >", "[INST]", "[ INST]", "[/INST]", "[ /INST]", "<<SYS>>", "< <SYS> >", "<</SYS>>", "< </SYS> >",
+	"<s>", "< s>", "</s>", "< /s>", "<start_of_turn>", "< start_of_turn>", "<end_of_turn>", "< end_of_turn>", "<bos>", "< bos>", "<eos>", "< eos>",
+	"[SYSTEM_PROMPT]", "[ SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[ /SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]", "[ AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[ TOOL_CALLS]",
+)
+
+func defuse(s string) string { return controls.Replace(s) }
 
 // oneLine keeps a file name or heading from forging structure: no line breaks, no control characters.
 func oneLine(s string) string {
@@ -156,8 +176,8 @@ func wordEnds(text string) []int {
 }
 
 // EstimateTokens is an upper estimate of what byte-level BPE and SentencePiece vocabularies make of text: two letters a
-// token in ASCII words, one token for each digit and mark, for each letter of a string of consonants that no word has, and
-// for each byte elsewhere. Real counts are one half to two thirds of it in English; it errs so that a window is never exceeded.
+// token in ASCII words, one token for each digit and mark, for every two blanks of a run, for each letter of a string of
+// consonants that no word has, and for each byte elsewhere. Real counts are one half to two thirds of it in English; it errs so that a window is never exceeded.
 func EstimateTokens(text string) int {
 	tokens, letters, consonants := 0, 0, 0
 	endRun := func() {
@@ -172,6 +192,7 @@ func EstimateTokens(text string) int {
 		tokens += (letters + 1) / 2
 		letters = 0
 	}
+	blanks := 0
 	small := false // whether the letter before was a small one
 	for _, r := range text {
 		lower := r | 0x20
@@ -180,6 +201,7 @@ func EstimateTokens(text string) int {
 				flush() // camelCase
 			}
 			letters++
+			blanks = 0
 			consonants++
 			if strings.ContainsRune("aeiouy", lower) {
 				consonants--
@@ -189,8 +211,15 @@ func EstimateTokens(text string) int {
 			continue
 		}
 		flush()
+		if r == ' ' {
+			// One blank belongs to the word after it; a longer run is at least a token of its own.
+			if blanks++; blanks == 2 || blanks > 2 && blanks%2 == 1 {
+				tokens++
+			}
+			continue
+		}
+		blanks = 0
 		switch {
-		case r == ' ':
 		case r < utf8.RuneSelf:
 			tokens++
 		default:
