@@ -111,7 +111,7 @@ func (e *Embedder) request(ctx context.Context, texts []string) ([][]float32, er
 			return nil, err
 		}
 		if !normalise(v) {
-			return nil, e.fault("the vector of text %d has no length or is not finite", i+1)
+			return nil, rag.Errorf(rag.OutOfBounds, "", "the model %s has no vector for text %d: it has no length or is not finite", e.model, i+1)
 		}
 	}
 	return out.Embeddings, nil

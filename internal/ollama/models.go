@@ -150,7 +150,7 @@ func (c *Client) lookUp(ctx context.Context) ([]Model, error) {
 		m := Model{Name: t.Name, Digest: t.Digest, Size: t.Size, ModifiedAt: t.ModifiedAt}
 		m.Loaded = slices.ContainsFunc(running, func(r wire.Running) bool { return r.Name == t.Name })
 		s, err := c.show(ctx, t)
-		if err != nil && !lacking(err) {
+		if err != nil && !lacking(err) && rag.KindOf(err) != rag.OutOfBounds {
 			return nil, err
 		}
 		m.Capabilities, m.ContextLength = s.capabilities, s.contextLength

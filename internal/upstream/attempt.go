@@ -66,6 +66,9 @@ func (c *Client) newAttempt(call *call, h *host, report func(breaker.Outcome)) *
 	a.cancel = cancel
 	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn, WroteHeaders: a.wroteHeaders})
 	a.waiting.Store(a.first)
+	if c.cfg.PoolBlock {
+		a.waiting.Store(&limit{name: "a free connection", d: a.first.d, place: true})
+	}
 	a.timer = time.AfterFunc(a.first.d, func() { cancel(a.waiting.Load()) })
 	h.inFlight.Add(1)
 	return a
@@ -77,6 +80,10 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	}
 	if !a.hasConn.Swap(true) {
 		a.host.counts.inUse.Add(1)
+		// Only from here on is it the server that is waited for.
+		if a.start = time.Now(); a.waiting.Swap(a.first) != a.first && a.timer.Stop() {
+			a.timer.Reset(a.first.d)
+		}
 	}
 }
 

@@ -90,13 +90,13 @@ func TestRejectedCallTouchesNoNetworkAndSaysWhenToComeBack(t *testing.T) {
 		}
 	}
 	after := c.Stats()[0]
-	if after.Requests != before.Requests || srv.Total() != 5 || after.Breaker.Rejected != 2 {
+	if after.Requests != before.Requests || srv.Total() != 5 || after.Breaker.Rejected != 1 { // a look-up is refused too, and not counted: it asks no leave
 		t.Errorf("refused calls reached the network: %+v", after)
 	}
 	if v, err := c.Probe(t.Context(), Label); err != nil || v != ollamatest.Version {
 		t.Errorf("a probe must pass the breaker: %q, %v", v, err)
 	}
-	if s := c.Stats()[0]; s.Requests != 6 || s.Breaker.Rejected != 2 || s.Breaker.Successes != 0 {
+	if s := c.Stats()[0]; s.Requests != 6 || s.Breaker.Rejected != 1 || s.Breaker.Successes != 0 {
 		t.Errorf("a probe is a request and nothing else: %+v", s)
 	}
 }
@@ -275,5 +275,44 @@ func TestBodyBeyondTheReplayLimitIsSentOnceAndWhole(t *testing.T) {
 		if got := srv.Requests(""); len(got) != 1 || string(got[0].Body) != body {
 			t.Errorf("server saw %d requests", len(got))
 		}
+	}
+}
+
+func TestLookUpsNeitherHarmNorHealABreaker(t *testing.T) {
+	srv := ollamatest.New(t)
+	c := client(t, quick(t, srv.URL))
+	srv.Refuse()
+	for range 20 {
+		if _, _, err := get(t.Context(), c, "/api/tags"); rag.CodeOf(err) != rag.CodeUnreachable {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if s := c.Stats()[0].Breaker; s.State != breaker.Closed || s.Failures+s.Successes+s.Rejected != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestWaitingForAConnectionOfOursSaysNothingAboutTheHost(t *testing.T) {
+	srv := ollamatest.New(t)
+	cfg := quick(t, srv.URL)
+	cfg.PoolMaxSize, cfg.PoolBlock, cfg.FirstByteTimeout = 1, true, 50*time.Millisecond
+	c := client(t, cfg)
+	srv.FailPath("/api/chat", 1, ollamatest.Ends(ollamatest.Stall, 1)) // holds the one connection
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://ollama/api/chat", strings.NewReader(chatBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for range 6 {
+		if _, _, err := post(t.Context(), c, "/api/chat", chatBody); rag.KindOf(err) != rag.Overloaded || rag.CodeOf(err) != rag.CodeQueueFull {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if s := c.Stats()[0].Breaker; s.State != breaker.Closed || s.Failures != 0 {
+		t.Errorf("%+v", s)
 	}
 }

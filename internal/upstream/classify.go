@@ -88,6 +88,8 @@ func judgeError(caller context.Context, cause, err error, infer bool) verdict {
 	}
 	v := verdict{outcome: breaker.Failure, again: anywhere, reason: reasonReset}
 	switch {
+	case isPlace(cause):
+		return verdict{again: elsewhere, reason: reasonSaturated}
 	case isLimit(cause):
 		// Asking the same host again would make the caller wait as long again.
 		v.again, v.reason = elsewhere, reasonTimeout

@@ -42,9 +42,9 @@ func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, 
 	}
 	c := &Client{
 		cfg: cfg, budget: newBudget(),
-		firstLimit:  &limit{"the first byte", cfg.FirstByteTimeout},
-		lookupLimit: &limit{"the first byte", cfg.LookupTimeout},
-		idleLimit:   &limit{"the next byte", cfg.IdleTimeout},
+		firstLimit:  &limit{name: "the first byte", d: cfg.FirstByteTimeout},
+		lookupLimit: &limit{name: "the first byte", d: cfg.LookupTimeout},
+		idleLimit:   &limit{name: "the next byte", d: cfg.IdleTimeout},
 	}
 	machine := cfg.Breaker
 	machine.SlowCall = 0 // judged here, by the first byte: a long answer is not a slow one
@@ -74,7 +74,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.budget.call()
 	// The queue's place: wait here for room among the hosts, and give the room back in body.Close by way of
 	// attempt.release.
-	h, done, err := c.admit(order(c.hosts))
+	h, done, err := c.admit(call, order(c.hosts))
 	if err != nil {
 		if call.body != nil && call.once {
 			_ = req.Body.Close()
@@ -94,10 +94,17 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // admit gets leave from the first host that gives it. If none does, the call counts as rejected by the host that can
-// be asked soonest.
-func (c *Client) admit(candidates []*host) (*host, func(breaker.Outcome), error) {
+// be asked soonest. Only inferences ask leave: what models there are says nothing about whether they answer, so a look-up is
+// refused while every breaker is open, without being counted, and otherwise leaves the breaker alone.
+func (c *Client) admit(call *call, candidates []*host) (*host, func(breaker.Outcome), error) {
 	if len(candidates) == 0 {
 		candidates = []*host{c.soonest()}
+	}
+	if h := candidates[0]; !call.infer {
+		if h.open() {
+			return nil, nil, openError(c.hosts, &breaker.OpenError{Name: h.label, State: breaker.Open, RetryAfter: h.breaker.Stats().RetryAfter})
+		}
+		return h, func(breaker.Outcome) {}, nil
 	}
 	var refused error
 	for _, h := range candidates {
@@ -149,7 +156,7 @@ func (c *Client) next(call *call, r *result) (*host, func(breaker.Outcome)) {
 	if len(candidates) == 0 {
 		return nil, nil
 	}
-	h, done, err := c.admit(candidates)
+	h, done, err := c.admit(call, candidates)
 	if err != nil {
 		return nil, nil
 	}

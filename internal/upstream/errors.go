@@ -16,8 +16,9 @@ import (
 
 // limit is the cause that an attempt is stopped with when it has waited long enough.
 type limit struct {
-	name string // what was waited for
-	d    time.Duration
+	name  string // what was waited for
+	d     time.Duration
+	place bool // it was a place among our own connections: nothing was asked of the server
 }
 
 func (l *limit) Error() string { return fmt.Sprintf("waited %v for %s", l.d, l.name) }
@@ -25,6 +26,12 @@ func (l *limit) Error() string { return fmt.Sprintf("waited %v for %s", l.d, l.n
 func isLimit(err error) bool {
 	_, ok := errors.AsType[*limit](err)
 	return ok
+}
+
+// isPlace says that an attempt was stopped while it waited for a connection of ours to become free.
+func isPlace(err error) bool {
+	l, ok := errors.AsType[*limit](err)
+	return ok && l.place
 }
 
 // openError says that no host may be asked now.
@@ -46,7 +53,9 @@ func callError(caller context.Context, h *host, cause, err error) error {
 	case callerErr != nil:
 		return callerErr
 	}
-	if l, ok := errors.AsType[*limit](cause); ok {
+	if l, ok := errors.AsType[*limit](cause); ok && l.place {
+		return rag.Errorf(rag.Overloaded, rag.CodeQueueFull, "every connection to Ollama at %s was in use for %v: raise OLLAMA_POOL_MAXSIZE", h.shown, l.d).Because(err)
+	} else if ok {
 		return rag.Errorf(rag.Timeout, rag.CodeTimeout, "Ollama at %s sent nothing: waited %v for %s", h.shown, l.d, l.name).
 			Because(err)
 	}

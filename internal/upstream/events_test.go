@@ -169,11 +169,11 @@ func TestEventsMeanWhatTheTableSays(t *testing.T) {
 
 func TestEventsAreTriedOnAnotherHostWhereTheTableSaysSo(t *testing.T) {
 	for _, e := range events {
+		if e.path != "" || e.body != "" && e.status != 404 {
+			continue // not about hosts
+		}
 		t.Run(e.name, func(t *testing.T) {
 			bad, good := ollamatest.New(t), ollamatest.New(t, ollamatest.ChatModel("llama3.1:8b"), ollamatest.ChatModel("nope:latest"))
-			if e.path != "" || e.body != "" && e.status != 404 {
-				t.Skip("not about hosts")
-			}
 			bad.Fail(-1, e.fault)
 			if e.refuse {
 				bad.Refuse()
