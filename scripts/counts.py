@@ -35,7 +35,7 @@ for key, action in outcome.items():
 count = {a: sum(v == a for v in outcome.values()) for a in ("pass", "fail", "skip")}
 failed = max(count["fail"], len(packages_failed))
 print(f"\n{count['pass']} passed, {failed} failed, {count['skip']} skipped")
-strict = os.environ.get("CI") == "true" or os.environ.get("REQUIRE_ALL") == "1"
+strict = os.environ.get("REQUIRE_ALL") == "1"
 if strict and count["skip"]:
     print("tests were skipped where nothing may skip", file=sys.stderr)
 sys.exit(1 if failed or (strict and count["skip"]) else 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make test: everything that must hold, on a fresh machine with Go, Node, Python and apt-get. It installs what it needs, by
-# package name, keeps builds and models in a cache folder, and ends with one line of counts. CI=true or REQUIRE_ALL=1:
-# nothing may skip.
+# package name, keeps builds and models in a cache folder, and ends with one line of counts. REQUIRE_ALL=1: nothing
+# may skip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0

@@ -16,7 +16,7 @@ func dbsCommand() *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error {
 		return withAPI(cmd, func(a *api) error { return listDBs(cmd, a) })
 	}
-	cmd := &cobra.Command{Use: "dbs", Short: "List, create or delete knowledge bases", Args: cobra.NoArgs, RunE: list}
+	cmd := &cobra.Command{Use: "dbs", Short: "List, create or delete knowledge bases", Args: noArgs, RunE: list}
 	yes := false
 	remove := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a knowledge base with all that is in it", Args: oneArg("one name is needed"),
@@ -31,7 +31,7 @@ func dbsCommand() *cobra.Command {
 	}
 	remove.Flags().BoolVar(&yes, "yes", false, "really delete")
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List knowledge bases", Args: cobra.NoArgs, RunE: list},
+		&cobra.Command{Use: "list", Short: "List knowledge bases", Args: noArgs, RunE: list},
 		&cobra.Command{
 			Use: "create NAME", Short: "Make an empty knowledge base", Args: oneArg("one name is needed"),
 			RunE: func(cmd *cobra.Command, args []string) error {

@@ -16,10 +16,10 @@ func docsCommand() *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error {
 		return withAPI(cmd, func(a *api) error { return listDocs(cmd, a, db) })
 	}
-	cmd := &cobra.Command{Use: "docs", Short: "List or delete the documents of a knowledge base", Args: cobra.NoArgs, RunE: list}
+	cmd := &cobra.Command{Use: "docs", Short: "List or delete the documents of a knowledge base", Args: noArgs, RunE: list}
 	cmd.PersistentFlags().StringVar(&db, "db", "", "knowledge base (default: DB_NAME)")
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List documents", Args: cobra.NoArgs, RunE: list},
+		&cobra.Command{Use: "list", Short: "List documents", Args: noArgs, RunE: list},
 		&cobra.Command{
 			Use: "delete SOURCE...", Short: "Delete documents: from passages, index, vectors and cache", Args: someArgs("a source is needed; `ollama-rag docs` lists them"),
 			RunE: func(cmd *cobra.Command, args []string) error {

@@ -19,7 +19,7 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check the installation and say what to do about each fault",
 		Long:  "Checks settings, data folder, processor and model server. Exits 1 where something keeps ollama-rag from working.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE:  doctor,
 	}
 }

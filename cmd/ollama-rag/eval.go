@@ -30,7 +30,7 @@ func evalCommand() *cobra.Command {
 		Long: `Reads a collection in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv), indexes each document as one
 passage, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
 binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL on Ollama.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := settings(cmd)
 			if err != nil {

@@ -29,6 +29,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -140,6 +141,14 @@ func joinList(list []string) string {
 		out += item
 	}
 	return out
+}
+
+// noArgs is cobra.NoArgs with our exit code and a hint.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return wrongArgs(cmd, fmt.Sprintf("%q is one word too many", args[0]))
+	}
+	return nil
 }
 
 // oneArg is cobra.ExactArgs(1) with our exit code and a hint.

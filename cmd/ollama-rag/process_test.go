@@ -204,6 +204,8 @@ func TestWrongUseExitsWith2AndFailureWith1(t *testing.T) {
 		{2, "unknown command", []string{"nope"}},
 		{2, "--yes", []string{"dbs", "delete", "default"}},
 		{2, "--beir", []string{"eval"}},
+		{2, "too many", []string{"serve", "docs"}},
+		{2, "too many", []string{"dbs", "foo"}},
 		{1, "knowledge base", []string{"ask", "--db", "nope", "x"}},
 		{1, "no", []string{"ingest", "/no/such/folder"}},
 	} {

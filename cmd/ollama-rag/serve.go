@@ -39,7 +39,7 @@ func serveCommand() *cobra.Command {
 		Short: "Serve the page and the API",
 		Long: `Serves the page and the API, and ingests what --docs names into the knowledge base "default" first.
 Ctrl-C or SIGTERM lets running requests end, for 20 seconds at most.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := settings(cmd)
 			if err != nil {
@@ -112,8 +112,8 @@ func (h *house) wire(ctx context.Context) error {
 		generator = h.metrics.Generator(generator)
 	}
 	h.engine = rag.Engine{
-		Bases: h.store, Embedders: questionEmbedders{embedders}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache,
-		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, Normalise: normalise,
+		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache,
+		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
 	}
 	return h.ingest.Start(ctx)
 }

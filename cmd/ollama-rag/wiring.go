@@ -59,10 +59,14 @@ func (e *embedders) builtWith(ctx context.Context, kb rag.KnowledgeBase) (rag.Em
 }
 
 // questionEmbedders finds the embedder for questions: only that which a knowledge base was built with is of use.
-type questionEmbedders struct{ *embedders }
+type questionEmbedders struct {
+	*embedders
+	asked func() // told that somebody asks
+}
 
 // EmbedderFor implements rag.Embedders for the engine.
 func (e questionEmbedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
+	e.asked()
 	kb, err := e.store.KnowledgeBase(ctx, db)
 	if err != nil || kb.Embedder.IsZero() {
 		return nil, rag.EmbedderID{}, err
@@ -75,9 +79,19 @@ type models struct{ h *house }
 
 // Reachable is nil as soon as one host answers.
 func (m models) Reachable(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hosts := m.h.upstream.Stats()
+	answers := make(chan error, len(hosts))
+	for _, host := range hosts {
+		go func() {
+			_, err := m.h.upstream.Probe(ctx, host.Label)
+			answers <- err
+		}()
+	}
 	var first error
-	for _, host := range m.h.upstream.Stats() {
-		_, err := m.h.upstream.Probe(ctx, host.Label)
+	for range hosts {
+		err := <-answers
 		if err == nil {
 			return nil
 		}

@@ -33,6 +33,7 @@ type Config struct {
 	NumGPU     int
 	MaxTokens  int
 
+	EmbedTimeout      time.Duration
 	ConnectTimeout    time.Duration
 	ReadTimeout       time.Duration
 	FirstTokenTimeout time.Duration
@@ -93,6 +94,7 @@ func (c *Config) settings() []*Setting {
 		number(&c.NumGPU, "OLLAMA_NUM_GPU", -1, "layers on the GPU; -1 leaves it to Ollama", -1, 1024),
 		number(&c.MaxTokens, "ANSWER_MAX_TOKENS", 768, "longest answer, in tokens", 16, 1<<17),
 
+		seconds(&c.EmbedTimeout, "OLLAMA_EMBED_TIMEOUT", 30*time.Second, "longest a question waits for its vector before words alone serve it", time.Millisecond, time.Hour),
 		seconds(&c.ConnectTimeout, "OLLAMA_CONNECT_TIMEOUT", 5*time.Second, "longest wait for a connection", time.Millisecond, time.Hour),
 		seconds(&c.ReadTimeout, "OLLAMA_READ_TIMEOUT", 180*time.Second, "longest silence within an answer", time.Millisecond, 24*time.Hour),
 		seconds(&c.FirstTokenTimeout, "OLLAMA_FIRST_TOKEN_TIMEOUT", 900*time.Second, "longest wait for the first byte, loading of the model included", time.Millisecond, 24*time.Hour),

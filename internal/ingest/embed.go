@@ -77,11 +77,8 @@ func embedEach(ctx context.Context, embedder rag.Embedder, texts []string) ([][]
 	return append(first, second...), nil
 }
 
-// refused says that an error is about the text, not about whether the embedder can be asked.
-func refused(err error) bool {
-	kind := rag.KindOf(err)
-	return kind == rag.OutOfBounds || kind == rag.BadUpstream || kind == rag.TooLarge
-}
+// refused says that an error is about the text, not about the embedder's health: such a text would be refused again.
+func refused(err error) bool { return rag.KindOf(err) == rag.OutOfBounds }
 
 // EmbedText is what stands for a passage before an embedder: its title and headings, which say what it is about, and its text.
 func EmbedText(title string, p rag.Passage) string {
@@ -176,6 +173,9 @@ func (s *Service) setPending(base string, pending bool) {
 
 // catchUp tries again to give vectors to passages that wait for them.
 func (s *Service) catchUp(ctx context.Context) {
+	if !s.awake.Load() {
+		return
+	}
 	s.mu.Lock()
 	bases := make([]string, 0, len(s.pending))
 	for base := range s.pending {
@@ -195,4 +195,15 @@ func (s *Service) catchUp(ctx context.Context) {
 			s.Log.Info("passages got their vectors", "db", base, "passages", made)
 		}
 	}
+}
+
+// made counts the vectors that are not empty.
+func made(vectors [][]float32) int {
+	n := 0
+	for _, v := range vectors {
+		if len(v) > 0 {
+			n++
+		}
+	}
+	return n
 }

@@ -40,7 +40,7 @@ func TestRefusedTextsCostTheOthersNothing(t *testing.T) {
 }
 
 func TestEmbedderThatCannotBeAskedIsNotAskedAgainAndAgain(t *testing.T) {
-	for _, kind := range []rag.Kind{rag.Unavailable, rag.Timeout, rag.Overloaded} {
+	for _, kind := range []rag.Kind{rag.Unavailable, rag.Timeout, rag.Overloaded, rag.BadUpstream} {
 		p := &picky{kind: kind}
 		if _, err := embedEach(t.Context(), p, []string{"a", "bad", "c", "d"}); rag.KindOf(err) != kind || p.calls != 1 {
 			t.Errorf("%s: %v after %d calls", kind, err, p.calls)
@@ -49,8 +49,8 @@ func TestEmbedderThatCannotBeAskedIsNotAskedAgainAndAgain(t *testing.T) {
 }
 
 func TestEmbedderThatRefusesEverythingHasFailed(t *testing.T) {
-	p := &picky{kind: rag.BadUpstream}
-	if _, err := embedEach(t.Context(), p, []string{"bad", "bad"}); rag.KindOf(err) != rag.BadUpstream {
+	p := &picky{kind: rag.OutOfBounds}
+	if _, err := embedEach(t.Context(), p, []string{"bad", "bad"}); rag.KindOf(err) != rag.OutOfBounds {
 		t.Errorf("got %v", err)
 	}
 }

@@ -53,7 +53,11 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 			}
 			group.Go(func() error {
 				defer func() { <-slots; close(f.result) }()
-				return s.read(working, j.Request, f)
+				err := s.read(working, j.Request, f)
+				if err != nil {
+					f.err = err // the store's fault ends the job; until it does, this is no document
+				}
+				return err
 			})
 			select {
 			case ready <- f:
@@ -255,7 +259,7 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 	j.update(func(job *rag.Job) {
 		job.Report.Add(item)
 		job.Report.Bytes += f.new.Bytes
-		job.Report.Vectors += len(f.new.Vectors)
+		job.Report.Vectors += made(f.new.Vectors)
 	})
 	s.mu.Lock()
 	s.stats.Files[item.Status]++

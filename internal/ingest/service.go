@@ -10,6 +10,7 @@ import (
 	"maps"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -54,6 +55,7 @@ type Service struct {
 	Log       *slog.Logger
 	Config    Config
 
+	awake   atomic.Bool
 	changes sync.Mutex // held from commit to followers: they hear of changes in order
 
 	mu      sync.Mutex
@@ -117,6 +119,10 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
+// Wake lets passages that wait for their vectors be made up for. Until somebody has asked for something, nothing is sent to a
+// model server.
+func (s *Service) Wake() { s.awake.Store(true) }
+
 // Started says whether Start was called and did not fail.
 func (s *Service) Started() bool { return s.stop != nil }
 
@@ -145,6 +151,7 @@ func (s *Service) Close() {
 
 // Submit keeps a job and answers with it; the work begins as soon as those before it are done.
 func (s *Service) Submit(ctx context.Context, req rag.IngestRequest) (rag.Job, error) {
+	s.Wake()
 	j := rag.Job{ID: rand.Text(), DB: req.DB, State: rag.JobQueued, Request: req, Created: time.Now().Unix()}
 	if err := s.keep(ctx, j); err != nil {
 		return rag.Job{}, err

@@ -54,6 +54,14 @@ func TestPassagesGetTheirVectorsWhenTheEmbedderIsBack(t *testing.T) {
 				t.Errorf("%d passages wait while it is down", len(waiting))
 			}
 			s.down.Store(false)
+			if restart {
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				if waiting, _ := s.store.Pending(t.Context(), "kb", 9); len(waiting) != 3 {
+					t.Errorf("a model server was asked before anybody asked us: %d passages wait", len(waiting))
+				}
+				s.Wake()
+			}
 			time.Sleep(30 * time.Second)
 			synctest.Wait()
 			if waiting, _ := s.store.Pending(t.Context(), "kb", 9); len(waiting) != 0 || s.Stats().PendingVector != 0 {

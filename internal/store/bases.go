@@ -77,7 +77,7 @@ SELECT b.name, b.created, b.change, b.embedder,
   (SELECT count(*) FROM documents d WHERE d.base = b.id),
   (SELECT coalesce(sum(bytes), 0) FROM documents d WHERE d.base = b.id),
   (SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id),
-  (SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id AND p.vector IS NOT NULL)
+  (SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id AND length(p.vector) > 0)
 FROM bases b ORDER BY b.name`)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -64,6 +65,10 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	}
 	if !held {
 		return nil, &InUseError{Server: readServer(dir)}
+	}
+	// What a killed process left of itself must not send anybody to its address.
+	if err := os.Remove(filepath.Join(dir, serverFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("data folder: %w", err), lock.Unlock())
 	}
 	s := &Store{dir: dir, lock: lock}
 	if err := s.open(ctx); err != nil {
