@@ -156,6 +156,37 @@ func TestNoModelServerQuotesPassagesAndSaysSo(t *testing.T) {
 	}
 }
 
+func TestWhoWantsNoQuotedPassagesGetsAStatusFromStreamsToo(t *testing.T) {
+	stub := ollamatest.New(t)
+	stub.Refuse()
+	h := open(t, stub.URL).withDocs()
+	if r := h.send("POST", "/api/stream_query", `{"query":"breaker","degrade":false}`); r.status != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	stub.Accept(t)
+	_, up := scripted(t)
+	up.withDocs()
+	if got := names(up.events(`{"query":"When is the rent due?","degrade":false}`)); !slices.Equal(got, []string{"contexts", "token", "citation", "done"}) {
+		t.Errorf("events %v", got)
+	}
+}
+
+func TestNobodyIsAskedBeforeAClientAsks(t *testing.T) {
+	stub := ollamatest.New(t)
+	dir := t.TempDir()
+	stub.Refuse()
+	first := openAt(t, dir, stub.URL)
+	first.upload("", "rent.txt", "The rent is due on the third day.")
+	first.closeNow()
+	stub.Accept(t)
+	h := openAt(t, dir, stub.URL)
+	h.wantMetric(`connection_pool_requests_total{client_name="ollama_client"}`, 0)
+	h.wantMetric(`circuit_breaker_calls_total{breaker_name="ollama_client",status="failure"}`, 0)
+	if stub.Total() != 0 {
+		t.Errorf("%d requests", stub.Total())
+	}
+}
+
 func TestSetButMissingModelIs404ThatListsWhatIsThere(t *testing.T) {
 	_, h := scripted(t)
 	h.withDocs()
@@ -205,6 +236,9 @@ func TestBadRequestsGetTheirStatusAndASentence(t *testing.T) {
 		{"GET", "/nowhere", ``, 404, ""},
 		{"POST", "/api/cache/config", `{"similarity_threshold":0}`, 422, "similarity_threshold"},
 		{"POST", "/api/cache/config", `{"typo":1}`, 422, "typo"},
+		{"POST", "/api/cache/clear", `{"database":"x"}`, 422, "database"},
+		{"DELETE", "/api/dbs/..", ``, 404, ""},
+		{"GET", "//etc/passwd", ``, 404, ""},
 	} {
 		r := h.send(c.method, c.path, c.body)
 		if r.status != c.status || !strings.Contains(string(r.body), c.says) {

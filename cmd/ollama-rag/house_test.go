@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/config"
@@ -25,8 +26,9 @@ import (
 // testHouse is the whole house behind a real HTTP server, with a scripted or real Ollama behind it.
 type testHouse struct {
 	*house
-	t   *testing.T
-	url string
+	t        *testing.T
+	url      string
+	closeNow func()
 }
 
 // open starts a house whose settings are the defaults and env. Its data folder is fresh unless env names one.
@@ -42,13 +44,21 @@ func open(t *testing.T, ollamaURL string, env ...string) *testHouse {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(h.handler(nil))
-	t.Cleanup(func() {
+	th := &testHouse{house: h, t: t, url: srv.URL}
+	th.closeNow = sync.OnceFunc(func() {
 		srv.Close()
 		if err := h.close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &testHouse{house: h, t: t, url: srv.URL}
+	t.Cleanup(th.closeNow)
+	return th
+}
+
+// openAt starts a house on a data folder that stays.
+func openAt(t *testing.T, dir, ollamaURL string) *testHouse {
+	t.Helper()
+	return open(t, ollamaURL, "OLLAMA_RAG_DATA_DIR="+dir)
 }
 
 type reply struct {

@@ -38,7 +38,11 @@ var contract = map[string]float64{
 
 func TestFreshServerShowsTheElevenFamiliesAtZeroAndAsksNobody(t *testing.T) {
 	stub, h := scripted(t)
-	body := string(h.send("GET", "/metrics", "").body)
+	reply := h.send("GET", "/metrics", "")
+	body := string(reply.body)
+	if kind := reply.header.Get("Content-Type"); kind != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Errorf("content type %s", kind)
+	}
 	seen := h.scrape()
 	for series, want := range contract {
 		if got, ok := seen["ollama_rag_"+series]; !ok || got != want {
@@ -209,5 +213,7 @@ func TestPromtoolFindsNothingToSay(t *testing.T) {
 			t.Errorf("promtool: %s", line)
 		}
 	}
-	_ = err // it fails on any line, and the lines are judged above
+	if err != nil && len(bytes.TrimSpace(out)) == 0 {
+		t.Error("promtool failed without a word: ", err)
+	}
 }

@@ -149,7 +149,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	var engine server.Engine = &h.engine
 	cfg := server.Config{
 		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Drop: h.dropBase, Resolve: h.resolve,
-		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload,
+		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Model: c.LLMModel, Provider: c.Provider, RRF: c.RRF, RRFK: c.RRFK},
 	}

@@ -7,22 +7,23 @@ import (
 
 // Config holds every setting. Durations are written in seconds, as numbers, or with a unit ("90s", "5m").
 type Config struct {
-	Addr         string
-	AddrFile     string
-	DataDir      string
-	Docs         []string
-	Insecure     bool
-	APIKeys      []string
-	CORSOrigins  []string
-	MaxBody      int64
-	MaxUpload    int64
-	IngestRoots  []string
-	MaxFiles     int
-	DBName       string
-	LogLevel     slog.Level
-	LogFormat    string
-	Metrics      bool
-	DrainTimeout time.Duration
+	Addr           string
+	AddrFile       string
+	DataDir        string
+	Docs           []string
+	Insecure       bool
+	APIKeys        []string
+	CORSOrigins    []string
+	MaxBody        int64
+	MaxUpload      int64
+	MaxUploadTotal int64
+	IngestRoots    []string
+	MaxFiles       int
+	DBName         string
+	LogLevel       slog.Level
+	LogFormat      string
+	Metrics        bool
+	DrainTimeout   time.Duration
 
 	Provider   string
 	BaseURLs   []string
@@ -77,6 +78,7 @@ func (c *Config) settings() []*Setting {
 		list(&c.CORSOrigins, "CORS_ORIGINS", "", "http://localhost:8000,http://127.0.0.1:8000", "web origins that may call the API", origin),
 		bytes(&c.MaxBody, "MAX_BODY_BYTES", 10<<20, "largest request body that is no upload", 1<<10),
 		bytes(&c.MaxUpload, "MAX_UPLOAD_BYTES", 50<<20, "largest file that is ingested", 1<<10),
+		bytes(&c.MaxUploadTotal, "MAX_UPLOAD_TOTAL_BYTES", 2<<30, "largest upload, all its files together", 1<<10),
 		list(&c.IngestRoots, "INGEST_ROOTS", "", "", "folders that POST /api/ingest may read; unset: working, home and temporary folder while no keys are set, else none", nil),
 		number(&c.MaxFiles, "INGEST_MAX_FILES", 100_000, "most files of one ingest job", 1, 10_000_000),
 		text(&c.DBName, "DB_NAME", "", "default", "knowledge base of requests that name none", dbName),

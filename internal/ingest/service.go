@@ -19,6 +19,7 @@ import (
 // Config bounds the work. The zero value of a field takes its default.
 type Config struct {
 	MaxFileBytes int64         // largest file that is read; 50 MiB
+	MaxQueued    int           // most jobs that wait; 1,000
 	MaxFiles     int           // most files of one job; 100,000
 	ReadTimeout  time.Duration // longest that reading one file may take; 2 min
 	EmbedBatch   int           // passages embedded and stored in one step when vectors are made up for; 64
@@ -28,6 +29,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.MaxFileBytes == 0 {
 		c.MaxFileBytes = 50 << 20
+	}
+	if c.MaxQueued == 0 {
+		c.MaxQueued = 1000
 	}
 	if c.MaxFiles == 0 {
 		c.MaxFiles = 100_000
@@ -152,6 +156,12 @@ func (s *Service) Close() {
 // Submit keeps a job and answers with it; the work begins as soon as those before it are done.
 func (s *Service) Submit(ctx context.Context, req rag.IngestRequest) (rag.Job, error) {
 	s.Wake()
+	s.mu.Lock()
+	waiting := len(s.queue)
+	s.mu.Unlock()
+	if waiting >= s.Config.MaxQueued {
+		return rag.Job{}, rag.Errorf(rag.Overloaded, "ingest_queue_full", "%d ingest jobs wait already: try again when some are done", waiting)
+	}
 	j := rag.Job{ID: rand.Text(), DB: req.DB, State: rag.JobQueued, Request: req, Created: time.Now().Unix()}
 	if err := s.keep(ctx, j); err != nil {
 		return rag.Job{}, err

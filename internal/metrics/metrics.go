@@ -3,6 +3,7 @@ package metrics
 import (
 	"net/http"
 	"runtime"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -68,7 +69,33 @@ func New(parts Parts, version, revision string) *Metrics {
 
 // Handler answers scrapes.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: nil})
+	scrape := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { scrape.ServeHTTP(&plainType{ResponseWriter: w}, r) })
+}
+
+// plainType names the exposition format as everybody knows it, without the library's parameter for escaped names: ours need no
+// escaping.
+type plainType struct {
+	http.ResponseWriter
+	named bool
+}
+
+func (w *plainType) WriteHeader(status int) {
+	w.name()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *plainType) Write(p []byte) (int, error) {
+	w.name()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *plainType) name() {
+	if !w.named {
+		w.named = true
+		kind, _, _ := strings.Cut(w.Header().Get("Content-Type"), "; escaping=")
+		w.Header().Set("Content-Type", kind)
+	}
 }
 
 func (m *Metrics) counterVec(name, help string, labels ...string) *prometheus.CounterVec {

@@ -45,7 +45,7 @@ type nameBody struct {
 
 func (s *Server) createDB(w http.ResponseWriter, r *http.Request) error {
 	var b nameBody
-	if _, err := s.decode(r, &b); err != nil {
+	if _, err := s.decode(w, r, &b); err != nil {
 		return err
 	}
 	if err := s.Catalog.CreateBase(r.Context(), b.Name); err != nil {
@@ -56,7 +56,7 @@ func (s *Server) createDB(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) useDB(w http.ResponseWriter, r *http.Request) error {
 	var b nameBody
-	if _, err := s.decode(r, &b); err != nil {
+	if _, err := s.decode(w, r, &b); err != nil {
 		return err
 	}
 	if _, err := s.Catalog.KnowledgeBase(r.Context(), b.Name); err != nil {
@@ -84,7 +84,7 @@ type cacheConfigBody struct {
 
 func (s *Server) setCacheConfig(w http.ResponseWriter, r *http.Request) error {
 	var b cacheConfigBody
-	unknown, err := s.decode(r, &b)
+	unknown, err := s.decode(w, r, &b)
 	if err != nil {
 		return err
 	}
@@ -127,8 +127,12 @@ type clearBody struct {
 func (s *Server) clearCache(w http.ResponseWriter, r *http.Request) error {
 	var b clearBody
 	if r.ContentLength != 0 {
-		if _, err := s.decode(r, &b); err != nil {
+		unknown, err := s.decode(w, r, &b)
+		if err != nil {
 			return err
+		}
+		if len(unknown) > 0 {
+			return rag.Errorf(rag.OutOfBounds, "", "%s: unknown; db and all are allowed", strings.Join(unknown, ", "))
 		}
 	}
 	if b.All {

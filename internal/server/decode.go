@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,8 +17,13 @@ import (
 
 // decode reads a JSON body into v, and gives the names of fields that v does not have: they are passed over, and the answer
 // says so.
-func (s *Server) decode(r *http.Request, v any) (unknown []string, err error) {
+func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) (unknown []string, err error) {
+	s.allowRead(w)
 	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, s.MaxBody))
+	s.endRead(w)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, rag.Errorf(rag.Malformed, "", "the body did not come within %s", readTimeout).Because(err)
+	}
 	if err != nil {
 		return nil, err
 	}

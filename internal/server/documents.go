@@ -37,7 +37,7 @@ type ingestBody struct {
 
 func (s *Server) ingest(w http.ResponseWriter, r *http.Request) error {
 	var b ingestBody
-	if _, err := s.decode(r, &b); err != nil {
+	if _, err := s.decode(w, r, &b); err != nil {
 		return err
 	}
 	var out bounds
@@ -115,6 +115,7 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request, req rag.IngestRe
 }
 
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, s.MaxUploadTotal)
 	form, err := r.MultipartReader()
 	if err != nil {
 		return rag.Errorf(rag.Malformed, "", "send files as multipart/form-data in the field `files`").Because(err)
@@ -126,8 +127,13 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	if err := os.Mkdir(spool, 0o700); err != nil {
 		return fmt.Errorf("uploads folder: %w", err)
 	}
-	u := upload{limit: s.MaxUpload, spool: spool, fields: map[string]string{}}
-	if err := u.read(form); err != nil {
+	u := upload{limit: s.MaxUpload, spool: spool, fields: map[string]string{}, alive: func() { s.allowRead(w) }}
+	err = u.read(form)
+	s.endRead(w)
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		err = rag.Errorf(rag.TooLarge, "", "the upload is larger than MAX_UPLOAD_TOTAL_BYTES, %d bytes: send fewer files at a time", large.Limit)
+	}
+	if err != nil {
 		return errors.Join(err, os.RemoveAll(spool))
 	}
 	req, async, err := s.uploadRequest(r, u)
@@ -138,6 +144,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 }
 
 type upload struct {
+	alive  func() // told before each part: the client has time for it
 	limit  int64
 	spool  string
 	fields map[string]string
@@ -166,6 +173,7 @@ func (s *Server) uploadRequest(r *http.Request, u upload) (req rag.IngestRequest
 // read takes the parts of a form as they come: files to the spool, fields to memory.
 func (u *upload) read(form *multipart.Reader) error {
 	for {
+		u.alive()
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -307,7 +315,7 @@ type deleteBody struct {
 
 func (s *Server) deleteDocs(w http.ResponseWriter, r *http.Request) error {
 	var b deleteBody
-	if _, err := s.decode(r, &b); err != nil {
+	if _, err := s.decode(w, r, &b); err != nil {
 		return err
 	}
 	var out bounds

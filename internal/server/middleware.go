@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -119,6 +120,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		err = rag.Errorf(rag.TooLarge, "", "the request body is larger than MAX_BODY_BYTES, %d bytes", s.MaxBody)
 	}
 	p := problem.From(err, requestID(r))
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="ollama-rag"`)
+	}
 	if p.Status == problem.StatusClientGone {
 		if rec := recorderOf(w); rec != nil {
 			rec.status = p.Status
@@ -171,6 +175,11 @@ func (s *Server) withSecurity(next http.Handler) http.Handler {
 			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID, Cache-Control")
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path {
+			// The mux would redirect to another path than was asked for.
+			s.fail(w, r, rag.Errorf(rag.NotFound, "unknown_route", "nothing is served at a path with empty or dotted parts"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -259,7 +268,10 @@ func (s *Server) authorise(r *http.Request, need role) error {
 
 // roleOf compares the key with every key in constant time, so that the time tells nothing.
 func (s *Server) roleOf(r *http.Request) (have role, local bool) {
-	secret := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return open, false
+	}
 	digest := sha256.Sum256([]byte(secret))
 	for _, k := range s.keys {
 		if subtle.ConstantTimeCompare(digest[:], k.digest[:]) == 1 {
@@ -284,4 +296,21 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) 
 	p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
 	p.Write(w)
 	return nil
+}
+
+// How long a client may take to send a body or one part of an upload, and to take what is written to it. A client that is
+// slower holds nothing any longer.
+const (
+	readTimeout  = 2 * time.Minute
+	writeTimeout = time.Minute
+)
+
+// allowRead gives the client time to send. Where the connection knows no deadlines (inside this process) nothing is needed.
+func (s *Server) allowRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+}
+
+// endRead takes the deadline back: a connection past one counts as a client that left.
+func (s *Server) endRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }

@@ -61,9 +61,9 @@ type asked struct {
 	rerankTopN int
 }
 
-func (s *Server) decodeQuery(r *http.Request) (asked, error) {
+func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, error) {
 	var b queryBody
-	unknown, err := s.decode(r, &b)
+	unknown, err := s.decode(w, r, &b)
 	if err != nil {
 		return asked{}, err
 	}
@@ -139,7 +139,7 @@ func clip(s string) string {
 }
 
 func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.decodeQuery(r)
+	a, err := s.decodeQuery(w, r)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.decodeQuery(r)
+	a, err := s.decodeQuery(w, r)
 	if err != nil {
 		return err
 	}

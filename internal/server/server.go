@@ -107,13 +107,14 @@ type Config struct {
 	Version  string
 	Defaults Defaults
 
-	SpoolDir    string
-	MaxBody     int64
-	MaxUpload   int64
-	Keys        []string // ROLE:KEY
-	LocalToken  string   // what the other commands of the same user send; full rights
-	CORSOrigins []string
-	Loopback    bool // listening on loopback only: foreign Host names are refused
+	SpoolDir       string
+	MaxBody        int64
+	MaxUpload      int64    // a file
+	MaxUploadTotal int64    // all files of one upload
+	Keys           []string // ROLE:KEY
+	LocalToken     string   // what the other commands of the same user send; full rights
+	CORSOrigins    []string
+	Loopback       bool // listening on loopback only: foreign Host names are refused
 }
 
 // Server is the native API.
@@ -159,7 +160,7 @@ func (s *Server) routes() {
 
 	s.route("GET /api/dbs", read, s.dbs)
 	s.route("POST /api/dbs/create", admin, s.createDB)
-	s.route("POST /api/dbs/use", read, s.useDB)
+	s.route("POST /api/dbs/use", write, s.useDB)
 	s.route("DELETE /api/dbs/{name}", admin, s.deleteDB)
 
 	s.route("GET /health/live", open, s.live)

@@ -53,7 +53,7 @@ func newLab(t *testing.T, change func(*Config)) lab {
 		Engine: script(func(_ context.Context, yield func(rag.Event, error) bool) {
 			yield(rag.Event{Kind: rag.EventDone, Answer: &rag.Answer{Text: "yes"}}, nil)
 		}),
-		Catalog: catalog{}, Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxBody: 1 << 20, MaxUpload: 1 << 20,
+		Catalog: catalog{}, Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxBody: 1 << 20, MaxUpload: 1 << 20, MaxUploadTotal: 1 << 30,
 		SpoolDir: t.TempDir(), Defaults: Defaults{DB: "default", Provider: "ollama", RRFK: 60}, Page: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
 	}
 	if change != nil {
@@ -128,7 +128,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	s := New(Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 16, Defaults: Defaults{DB: "default", RRFK: 60}})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a, err := s.decodeQuery(httptest.NewRequest("POST", "/api/query", bytes.NewReader(body)))
+		a, err := s.decodeQuery(httptest.NewRecorder(), httptest.NewRequest("POST", "/api/query", bytes.NewReader(body)))
 		switch q := a.request; {
 		case err != nil:
 			if kind := rag.KindOf(err); len(body) <= 1<<16 && kind != rag.Malformed && kind != rag.OutOfBounds {

@@ -15,7 +15,7 @@ import (
 const keepAlive = 15 * time.Second
 
 func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
-	a, err := s.decodeQuery(r)
+	a, err := s.decodeQuery(w, r)
 	if err != nil {
 		return err
 	}
@@ -147,6 +147,7 @@ func (f *frames) write(line []byte) error {
 		h.Set("X-Accel-Buffering", "no") // reverse proxies must not hold frames back
 	}
 	f.last = time.Now()
+	_ = f.control.SetWriteDeadline(f.last.Add(writeTimeout)) // a reader that stands still holds the model no longer
 	if _, err := f.w.Write(line); err != nil {
 		return err
 	}

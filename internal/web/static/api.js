@@ -86,7 +86,7 @@ export async function send(method, path, json, options) {
   return text ? JSON.parse(text) : {};
 }
 
-/** /health answers 503 with the same body when something is down: that is news, not a failure. */
+/** The whole picture. A proxy in between may answer in the server's stead: what is no picture is a failure. */
 export async function health() {
   let response;
   try {
