@@ -72,16 +72,13 @@ func (e *Embedder) fitting(ctx context.Context, texts []string) ([][]float32, er
 	if err == nil || !strings.Contains(err.Error(), tooLong) {
 		return vectors, err
 	}
-	if len(texts) > 1 {
-		vectors = nil
-		for _, text := range texts {
-			v, err := e.fitting(ctx, []string{text})
-			if err != nil {
-				return nil, err
-			}
-			vectors = append(vectors, v...)
+	if half := len(texts) / 2; half > 0 {
+		first, err := e.fitting(ctx, texts[:half])
+		if err != nil {
+			return nil, err
 		}
-		return vectors, nil
+		second, err := e.fitting(ctx, texts[half:])
+		return append(first, second...), err
 	}
 	end := int(float64(len(texts[0])) * shorter)
 	for end > 0 && !utf8.RuneStart(texts[0][end]) {
