@@ -61,6 +61,9 @@ func walk(p rag.IngestPath, add func(name, path string, upload bool, err error) 
 		return add(p.Name, p.File, p.Upload, rag.Errorf(rag.Unreadable, "", "cannot be opened: %s", plain(err)).Because(err))
 	}
 	if !info.IsDir() {
+		if p.Name == "" {
+			p.Name = filepath.Base(p.File) // it was called "."
+		}
 		return add(p.Name, p.File, p.Upload, irregular(info.Mode()))
 	}
 	return filepath.WalkDir(p.File, func(path string, entry fs.DirEntry, err error) error {
