@@ -83,7 +83,8 @@ func TestAShortPassageIsInTheDocumentsLanguage(t *testing.T) {
 }
 
 func TestTheRecipeTellsSizesApart(t *testing.T) {
-	if New(800, 100).Recipe() == New(800, 0).Recipe() || New(800, 100).Recipe() != New(800, 100).Recipe() {
+	again := New(800, 100)
+	if New(800, 100).Recipe() == New(800, 0).Recipe() || New(800, 100).Recipe() != again.Recipe() {
 		t.Error(New(800, 100).Recipe())
 	}
 }

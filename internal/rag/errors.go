@@ -68,7 +68,7 @@ func (e *Error) Because(err error) *Error {
 	return e
 }
 
-// ProblemKind, ProblemCode, ProblemDetail and ProblemRetryAfter let package problem read an Error without importing rag.
+// ProblemKind is the kind as package problem knows it. It and the next three let that package read an Error without importing rag.
 func (e *Error) ProblemKind() string { return string(e.Kind) }
 
 // ProblemCode is the machine-readable name of the fault.

@@ -96,9 +96,9 @@ func (b *body) saw(p []byte) {
 // ended judges a body that ended by itself, with io.EOF or otherwise, and gives the error its reader sees.
 func (b *body) ended(err error) (breaker.Outcome, error) {
 	switch {
-	case err != io.EOF && b.a.caller.Err() != nil:
+	case !errors.Is(err, io.EOF) && b.a.caller.Err() != nil:
 		return breaker.Neutral, bodyError(b.a.caller, b.a.host, b.a.cause(), err)
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return breaker.Failure, bodyError(b.a.caller, b.a.host, b.a.cause(), err)
 	case !b.a.infer:
 		return breaker.Neutral, io.EOF
@@ -149,7 +149,7 @@ func (b *body) drain() bool {
 	b.a.timer.Reset(drainTime)
 	defer b.a.timer.Stop()
 	_, err := io.CopyN(io.Discard, b.ReadCloser, drainBytes)
-	return err == io.EOF
+	return errors.Is(err, io.EOF)
 }
 
 // settle reports the outcome, once. The breaker's lock is taken inside b.mu, never the other way round.

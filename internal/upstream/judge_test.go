@@ -59,7 +59,7 @@ func FuzzJudgeAgreesWithADecoder(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		j := judged(line) // anything at all must not panic
+		judged(line) // anything at all must not panic
 		var m map[string]any
 		if json.Unmarshal([]byte(line), &m) != nil {
 			return
@@ -68,7 +68,7 @@ func FuzzJudgeAgreesWithADecoder(f *testing.F) {
 		if err != nil {
 			return
 		}
-		j = judged(string(canonical) + "\n")
+		j := judged(string(canonical) + "\n")
 		failed := false
 		switch m["error"].(type) {
 		case string, map[string]any, []any:

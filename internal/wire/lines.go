@@ -35,7 +35,7 @@ func (l *LineReader) Next() ([]byte, error) {
 		if len(line) > l.max {
 			return nil, ErrLineTooLong
 		}
-		if len(line) > 0 && (err == nil || err == io.EOF) {
+		if len(line) > 0 && (err == nil || errors.Is(err, io.EOF)) {
 			return line, nil
 		}
 		if err != nil {
@@ -47,11 +47,11 @@ func (l *LineReader) Next() ([]byte, error) {
 // read gives all up to and including a newline, or up to the end with its error.
 func (l *LineReader) read() ([]byte, error) {
 	line, err := l.r.ReadSlice('\n')
-	if err != bufio.ErrBufferFull {
+	if !errors.Is(err, bufio.ErrBufferFull) {
 		return line, err
 	}
 	l.line = append(l.line[:0], line...)
-	for err == bufio.ErrBufferFull {
+	for errors.Is(err, bufio.ErrBufferFull) {
 		if len(l.line) > l.max+len("\r\n") {
 			return l.line, nil
 		}
