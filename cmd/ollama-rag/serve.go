@@ -208,12 +208,12 @@ func (h *house) listenAndServe(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
 
-	fmt.Fprintln(os.Stderr, "listening on", address)
 	if c.AddrFile != "" {
 		if err := os.WriteFile(c.AddrFile, []byte(address+"\n"), 0o644); err != nil {
 			return errors.Join(fmt.Errorf("write --addr-file: %w", err), srv.Close())
 		}
 	}
+	fmt.Fprintln(os.Stderr, "listening on", address)
 	background, stop := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
