@@ -25,6 +25,7 @@ type Embedder struct {
 	model string
 
 	mu        sync.Mutex
+	digest    string
 	dimension int // 0 until the first embedding
 	long      int // bytes of the shortest text that was too long; 0 while none was
 }
@@ -188,6 +189,9 @@ func (e *Embedder) Identity(ctx context.Context) (rag.EmbedderID, error) {
 		return rag.EmbedderID{}, err
 	}
 	e.mu.Lock()
+	if e.digest != m.Digest { // another model came under this name
+		e.digest, e.dimension, e.long = m.Digest, 0, 0
+	}
 	dimension := e.dimension
 	e.mu.Unlock()
 	if dimension == 0 {
