@@ -182,12 +182,17 @@ func Extract(question string, hits []Hit) (string, []Citation) {
 	want := contentWords(question)
 	var text strings.Builder
 	var cites []Citation
-	for i, h := range hits[:min(maxQuotes, len(hits))] {
+	said := map[string]bool{} // neighbouring passages share sentences
+	for i, h := range hits {
+		if len(cites) == maxQuotes {
+			break
+		}
 		c := place(i+1, h, want)
 		c.Quote = truncate(c.Quote, maxQuoteBytes)
-		if strings.TrimSpace(c.Quote) == "" {
+		if strings.TrimSpace(c.Quote) == "" || said[c.Quote] {
 			continue
 		}
+		said[c.Quote] = true
 		c.End, c.Claim, c.Verdict = c.Start+len(c.Quote), c.Quote, Quoted
 		if text.Len() > 0 {
 			text.WriteString("\n\n")

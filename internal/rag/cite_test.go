@@ -1,6 +1,7 @@
 package rag
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -168,4 +169,21 @@ func FuzzCite(f *testing.F) {
 		_, cites := Extract(answer, hits)
 		checkCitations(t, answer, hits, cites)
 	})
+}
+
+func TestExtractSaysNothingTwice(t *testing.T) {
+	text := "The rent is due on the third day."
+	var hits []Hit
+	for i := range 5 {
+		p := Passage{ID: int64(i + 1), Text: text, Span: Span{0, len(text)}}
+		if i > 2 {
+			p.Text = fmt.Sprintf("The rent of house %d is due on the third day.", i)
+			p.Span.End = len(p.Text)
+		}
+		hits = append(hits, Hit{Passage: p})
+	}
+	answer, cites := Extract("When is the rent due?", hits)
+	if strings.Count(answer, text) != 1 || len(cites) != 3 || cites[1].N != 4 {
+		t.Errorf("%q with %d citations", answer, len(cites))
+	}
 }
