@@ -1,0 +1,2 @@
+// Package embed is the embedder inside the binary.
+package embed
