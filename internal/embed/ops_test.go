@@ -66,6 +66,15 @@ func randomLinear(r *rand.Rand, n, kk int, extreme bool) (w []int8, s, b []float
 	return w, row(r, n, "normal"), row(r, n, "normal")
 }
 
+// arranged makes a layer for a kernel.
+func arranged(k *kernel, n, kk int, w []int8, s, b []float32) linear {
+	l := linear{n: n, k: kk, w: arrange(k, w, n, kk), s: s, b: b, corr: make([]float32, n)}
+	for i, x := range w {
+		l.corr[i/kk] -= float32(x)
+	}
+	return l
+}
+
 // spread lays bytes out as activations of a kernel.
 func spread(k *kernel, b []byte) []byte {
 	out := make([]byte, len(b)*k.actSize)
@@ -95,7 +104,7 @@ func TestEveryKernelMultipliesAsThePortableOne(t *testing.T) {
 					}
 					got, want := make([]float32, m*n), make([]float32, m*n)
 					tmp := make([]int64, kk)
-					ours, plain := newLinear(k, n, kk, w, s, b), newLinear(portable(), n, kk, w, s, b)
+					ours, plain := arranged(k, n, kk, w, s, b), arranged(portable(), n, kk, w, s, b)
 					k.gemm(got, spread(k, act), sa, za, m, &ours, tmp)
 					gemmGo(want, act, sa, za, m, &plain, tmp)
 					same(t, fmt.Sprintf("%d rows of %d by %d", m, n, kk), got, want)
@@ -114,7 +123,7 @@ func TestThePortableProductIsTheSumOfProducts(t *testing.T) {
 		act[i] = byte(255 - r.IntN(2)*r.IntN(256))
 	}
 	sa, za := []float32{1, 2, 3, 4}, []float32{0, 128, 255, 7}
-	l := newLinear(portable(), n, kk, w, s, b)
+	l := arranged(portable(), n, kk, w, s, b)
 	got, want := make([]float32, m*n), make([]float32, m*n)
 	gemmGo(got, act, sa, za, m, &l, make([]int64, kk))
 	for t0 := range m {
