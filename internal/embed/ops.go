@@ -220,9 +220,14 @@ func sgemmGo(out []float32, ldo int, a []float32, lda int, b []float32, ldb, k, 
 		o := (*[32]float32)(out[i*ldo:])
 		*o = *(*[32]float32)(init)
 		for kk, x := range a[i*lda:][:k] {
-			r := (*[32]float32)(b[kk*ldb:])
-			for j := range o {
-				o[j] = fma(x, r[j], o[j])
+			x64 := float64(x)
+			for j, y := range (*[32]float32)(b[kk*ldb:]) { // fma, written out: it is not inlined
+				s := float64(x64*float64(y)) + float64(o[j])
+				if math.Float64bits(s)&(1<<29-1) == 1<<28 {
+					o[j] = fmaHalf(x, y, o[j], s)
+				} else {
+					o[j] = float32(s)
+				}
 			}
 		}
 		for j := range o {

@@ -30,16 +30,6 @@ const evalVariable = "OLLAMA_RAG_EVAL_DATA"
 
 var update = flag.Bool("update", false, "write testdata/reference.json anew from the reference")
 
-// folder gives what a variable names, and skips where it is not set.
-func folder(t *testing.T, variable string) string {
-	t.Helper()
-	dir := os.Getenv(variable)
-	if dir == "" {
-		t.Skip(variable + " is not set")
-	}
-	return dir
-}
-
 // recorded is what the reference makes of a text.
 type recorded struct {
 	Text   string  `json:"text"`
@@ -68,27 +58,6 @@ func openBuiltin(t testing.TB, opts ...Option) *Model {
 	}
 	t.Cleanup(func() { m.Close() })
 	return m
-}
-
-// ids are the tokens of a text, without prefix and ends.
-func ids(m *Model, text string) []int32 {
-	var c cutting
-	var from chunks
-	from.start(text)
-	for chunk := from.next(); len(chunk) > 0; chunk = from.next() {
-		m.weights.tokenizer.feed(&c, chunk)
-	}
-	m.weights.tokenizer.end(&c)
-	return c.ids
-}
-
-func embedOne(t testing.TB, m *Model, purpose rag.Purpose, text string) []float32 {
-	t.Helper()
-	v, err := m.Embed(t.Context(), purpose, []string{text})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v[0]
 }
 
 func TestTheBuiltinModelGivesTheRecordedIdsAndVectors(t *testing.T) {

@@ -41,7 +41,8 @@ type chunks struct {
 }
 
 func (c *chunks) start(text string) {
-	c.rest, c.turned = text, !norm.NFC.IsNormalString(text)
+	// QuickSpanString may stop before what is in NFC after all; IsNormalString allocates.
+	c.rest, c.turned = text, norm.NFC.QuickSpanString(text) < len(text)
 	if c.turned {
 		c.rest = ""
 		c.iter.InitString(norm.NFC, text)

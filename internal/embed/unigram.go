@@ -104,6 +104,9 @@ func (m *replacements) lookup(r rune) ([]byte, bool) {
 func (t *unigram) feed(c *cutting, chunk []byte) {
 	c.begin()
 	for i := 0; i < len(chunk); {
+		if len(c.word) >= longWord {
+			t.shorten(c)
+		}
 		if b := chunk[i]; b < utf8.RuneSelf && b != 0 {
 			if to := t.replace.ascii[b]; to > 1 {
 				t.put(c, to)
@@ -123,9 +126,6 @@ func (t *unigram) feed(c *cutting, chunk []byte) {
 			c.word, c.space = utf8.AppendRune(c.word, r), false
 		}
 		i += n
-		if len(c.word) >= longWord {
-			t.shorten(c)
-		}
 	}
 }
 
