@@ -152,20 +152,29 @@ func expand(k *kernel, q []byte, g []int8, factor []float32, n, kk int) []int8 {
 	return out
 }
 
-// steps gives the int8 weights that the 16 values of a 4-bit number stand for.
-func steps(scale int8, factor float32) (t [16]uint32) {
+// steps gives the int8 weights that the 16 values of a 4-bit number stand for. They lie around 0 evenly, as rounding does.
+func steps(t *[16]uint32, scale int8, factor float32) {
 	f := float32(scale) * factor
-	for c := range t {
-		t[c] = uint32(uint8(int8(roundInt(min(max(float32(float32(c-8)*f), -127), 127)))))
+	if f > 127./8 || f < -127./8 { // some numbers are out of range, which no row then has
+		for c := range t {
+			t[c] = uint32(uint8(int8(roundInt(min(max(float32(float32(c-8)*f), -127), 127)))))
+		}
+		return
 	}
-	return t
+	t[8] = 0
+	for c := 1; c < 8; c++ {
+		v := roundInt(float32(float32(c) * f))
+		t[8+c], t[8-c] = uint32(uint8(v)), uint32(uint8(-v))
+	}
+	t[0] = uint32(uint8(-roundInt(8 * f)))
 }
 
 // expandRow4 writes fours of weights, row j of nb.
 func expandRow4(block []int8, row []byte, scales []int8, factor float32, j, nb int) {
 	out := unsafe.Slice((*uint32)(unsafe.Pointer(&block[0])), len(block)/4)
+	var t [16]uint32
 	for gi, scale := range scales {
-		t := steps(scale, factor)
+		steps(&t, scale, factor)
 		codes := (*[group / 2]byte)(row[gi*group/2:])
 		for c := 0; c < group/2; c += 2 {
 			a, b := codes[c], codes[c+1]
@@ -178,8 +187,9 @@ func expandRow4(block []int8, row []byte, scales []int8, factor float32, j, nb i
 // expandRow2 writes pairs of weights, row j of nb.
 func expandRow2(block []int8, row []byte, scales []int8, factor float32, j, nb int) {
 	out := unsafe.Slice((*uint16)(unsafe.Pointer(&block[0])), len(block)/2)
+	var t [16]uint32
 	for gi, scale := range scales {
-		t := steps(scale, factor)
+		steps(&t, scale, factor)
 		for _, a := range (*[group / 2]byte)(row[gi*group/2:]) {
 			out[j] = uint16(t[a&15] | t[a>>4]<<8)
 			j += nb
