@@ -47,10 +47,9 @@ runs. BERT-shaped models can be packed, with a WordPiece tokenizer or XLM-R's un
 			if err != nil {
 				return err
 			}
-			defer m.Close()
 			id := m.Identity()
 			fmt.Printf("%s: %s, %d dimensions, %.1f MB, sha256 %s\n", args[1], id.Name, id.Dimension, float64(len(out))/1e6, id.Digest)
-			return nil
+			return m.Close()
 		},
 	}
 	cmd.Flags().StringVar(&o.Name, "name", "", "the model's name (the folder's if not given)")

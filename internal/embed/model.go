@@ -69,8 +69,7 @@ func Open(name string, opts ...Option) (*Model, error) {
 	}
 	m, err := open(src, opts...)
 	if err != nil {
-		src.Close()
-		return nil, fmt.Errorf("embedding model %s: %w", name, err)
+		return nil, fmt.Errorf("embedding model %s: %w", name, errors.Join(err, src.Close()))
 	}
 	return m, nil
 }

@@ -88,6 +88,33 @@ func TestTheBuiltinModelGivesTheRecordedIdsAndVectors(t *testing.T) {
 	}
 }
 
+func TestTheModelInTheBinaryIsWhole(t *testing.T) {
+	m := openBuiltin(t)
+	if err := m.Verify(); err != nil {
+		t.Error(err)
+	}
+	id := m.Identity()
+	if id.Name != "multilingual-e5-small" || id.Dimension != 384 || id.Prefix != "query: |passage: " || len(id.Digest) != 64 {
+		t.Errorf("identity %+v", id)
+	}
+	if n := m.MaxTokens(); n != 507 {
+		t.Errorf("a passage can have %d tokens", n)
+	}
+	for i, part := range []string{model0, model1} {
+		if len(part) >= 50e6 {
+			t.Errorf("part %d has %d bytes: no code host takes it", i, len(part))
+		}
+	}
+}
+
+func TestTheBuiltinModelGivesTheSameVectorOnEveryKernel(t *testing.T) {
+	text := samples[1]
+	want := embedOne(t, openBuiltin(t, WithKernel("go")), rag.ForQuestion, text)
+	for _, k := range Kernels() {
+		same(t, k, embedOne(t, openBuiltin(t, WithKernel(k)), rag.ForQuestion, text), want)
+	}
+}
+
 // runReference builds the reference and runs it over texts.
 func runReference(t *testing.T, dir string, texts []string) []recorded {
 	t.Helper()

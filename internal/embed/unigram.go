@@ -183,11 +183,13 @@ func (t *unigram) search(c *cutting) []node {
 			next++
 		}
 		if b > unreached {
-			u, ok := root, true
+			u := root
 			for j := i; j < len(w); {
-				if u, ok = t.trie.step(u, w[j]); !ok {
+				next, ok := t.trie.step(u, w[j])
+				if !ok {
 					break
 				}
+				u = next
 				j++
 				id := t.trie.id(u)
 				if uint32(id) >= pieces || id == t.unk {
