@@ -65,8 +65,9 @@ fi
 if [ "$(go env GOARCH)" = arm64 ]; then echo "this machine is one: see below"; else
   GOARCH=arm64 go test -exec qemu-aarch64 -run 'Kernel|Fma' ./internal/embed
 fi
-step "the program without a model"
-go vet -tags nomodel ./internal/embed ./cmd/ollama-rag
+step "the embedder: in full, and without a model"
+go vet -tags nomodel ./internal/embed
+go test ./internal/embed # the race detector below makes it a hundred times slower, so it does only a part there
 
 step "fuzzing, ${FUZZTIME:-20s} a target"
 FUZZTIME=${FUZZTIME:-20s} scripts/fuzz.sh | grep -vE '^fuzz: elapsed'

@@ -12,8 +12,8 @@
 // base built on one machine is asked on another, and a test on one machine speaks for all.
 //
 // The model in the binary is multilingual-e5-small with its whole vocabulary, since rare pieces carry meaning: leaving pieces out
-// costs more across languages than leaving out bits. It lies in model/, packed by `ollama-rag model pack-builtin`; the build tag
-// nomodel leaves it out. `ollama-rag model pack` packs others. Opening a model reads what a flipped byte could crash and no more:
+// costs more across languages than leaving out bits. It lies in model/, packed by PackNano; the build tag
+// nomodel leaves it out. PackFolder packs others. Opening a model reads what a flipped byte could crash and no more:
 // nothing read from a file is trusted to be in bounds, and its digest is for Verify, which reads it all.
 //
 // A text longer than the model's window is embedded window by window as it is read; neither its tokens nor its normal form are

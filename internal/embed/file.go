@@ -238,7 +238,7 @@ func look(s source) (*packed, error) {
 	return p, p.readConfig()
 }
 
-var errForeign = errors.New("it is not a packed model; `ollama-rag model pack` makes one of a sentence-transformers folder")
+var errForeign = errors.New("it is not a packed model of ollama-rag")
 
 func (p *packed) readConfig() error {
 	s, ok := p.sections["config"]
