@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -34,11 +35,14 @@ type Client struct {
 	rt        http.RoundTripper
 	opts      Options
 	catalogue catalogue
+
+	mu        sync.Mutex
+	embedders map[string]*Embedder // by full name
 }
 
 // New makes a client. Nothing is sent before the first call.
 func New(rt http.RoundTripper, opts Options) *Client {
-	c := &Client{rt: rt, opts: opts}
+	c := &Client{rt: rt, opts: opts, embedders: map[string]*Embedder{}}
 	c.catalogue.load = c.lookUp
 	c.catalogue.shown = map[string]shown{}
 	return c

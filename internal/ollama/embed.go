@@ -25,11 +25,22 @@ type Embedder struct {
 	model string
 
 	mu        sync.Mutex
+	digest    string
 	dimension int // 0 until the first embedding
+	long      int // bytes of the shortest text that was too long; 0 while none was
 }
 
-// Embedder gives the embedder for a model. Nothing is sent before its first use.
-func (c *Client) Embedder(model string) *Embedder { return &Embedder{c: c, model: FullName(model)} }
+// Embedder gives the embedder for a model, the same one each time: it learns what it embeds. Nothing is sent before its first
+// use.
+func (c *Client) Embedder(model string) *Embedder {
+	name := FullName(model)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.embedders[name] == nil {
+		c.embedders[name] = &Embedder{c: c, model: name}
+	}
+	return c.embedders[name]
+}
 
 // Embed gives one unit vector a text, in order. Ollama's embedding models take questions and passages alike, so purpose
 // changes nothing. Texts longer than the model's window are cut by Ollama. Vectors that cannot be right are an error
@@ -37,7 +48,7 @@ func (c *Client) Embedder(model string) *Embedder { return &Embedder{c: c, model
 func (e *Embedder) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([][]float32, error) {
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {
-		n := batch(texts)
+		n := e.batch(texts)
 		got, err := e.fitting(ctx, texts[:n])
 		if err != nil {
 			return nil, err
@@ -47,16 +58,33 @@ func (e *Embedder) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([]
 	return vectors, nil
 }
 
-// batch is how many of the texts go into the next request.
-func batch(texts []string) int {
+// batch is how many of the texts go into the next request. A text as long as one that was too long goes alone: it must not
+// make Ollama refuse the others.
+func (e *Embedder) batch(texts []string) int {
+	e.mu.Lock()
+	long := e.long
+	e.mu.Unlock()
 	size := 0
 	for i, t := range texts {
 		size += len(t)
-		if i == BatchTexts || i > 0 && size > BatchBytes {
+		alone := long > 0 && len(t) >= long
+		if i == BatchTexts || i > 0 && (alone || size > BatchBytes) {
 			return i
+		}
+		if alone {
+			return 1
 		}
 	}
 	return len(texts)
+}
+
+// learn remembers the shortest text that was too long.
+func (e *Embedder) learn(size int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.long == 0 || size < e.long {
+		e.long = size
+	}
 }
 
 // tooLong is how Ollama says that a text does not fit the model's window. It says so even where it was asked to cut the text:
@@ -72,14 +100,19 @@ func (e *Embedder) fitting(ctx context.Context, texts []string) ([][]float32, er
 	if err == nil || !strings.Contains(err.Error(), tooLong) {
 		return vectors, err
 	}
-	if half := len(texts) / 2; half > 0 {
-		first, err := e.fitting(ctx, texts[:half])
-		if err != nil {
-			return nil, err
+	if len(texts) > 1 {
+		// One by one: those that fit are computed once more, which halving would do five times over.
+		vectors = nil
+		for _, text := range texts {
+			v, err := e.fitting(ctx, []string{text})
+			if err != nil {
+				return nil, err
+			}
+			vectors = append(vectors, v...)
 		}
-		second, err := e.fitting(ctx, texts[half:])
-		return append(first, second...), err
+		return vectors, nil
 	}
+	e.learn(len(texts[0]))
 	end := int(float64(len(texts[0])) * shorter)
 	for end > 0 && !utf8.RuneStart(texts[0][end]) {
 		end--
@@ -156,6 +189,9 @@ func (e *Embedder) Identity(ctx context.Context) (rag.EmbedderID, error) {
 		return rag.EmbedderID{}, err
 	}
 	e.mu.Lock()
+	if e.digest != m.Digest { // another model came under this name
+		e.digest, e.dimension, e.long = m.Digest, 0, 0
+	}
 	dimension := e.dimension
 	e.mu.Unlock()
 	if dimension == 0 {
