@@ -22,6 +22,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/chunk"
 	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/extract"
+	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/metrics"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
@@ -59,6 +60,7 @@ type house struct {
 	store     *store.Store
 	upstream  *upstream.Client
 	ollama    *ollama.Client
+	builtin   gateway.Embedder // the embedder in the binary; nil where it was built without
 	indexes   *search.Indexes
 	cache     *cache.Cache
 	extractor *extract.Extractor
@@ -158,6 +160,9 @@ func (h *house) handler(bound net.Addr) http.Handler {
 		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
 	}
 	cfg.Engine = engine
+	for _, r := range h.gateway().Routes() {
+		cfg.Routes = append(cfg.Routes, server.Route(r))
+	}
 	return server.New(cfg).Handler()
 }
 
