@@ -159,7 +159,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 		engine = h.metrics.Engine(engine)
 		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
 	}
-	cfg.Engine = engine
+	cfg.Engine, cfg.Probe = engine, gateway.Probe
 	for _, r := range h.gateway().Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}

@@ -123,7 +123,7 @@ func (m models) ChatModel(ctx context.Context) (string, error) {
 // gateway is Ollama's and OpenAI's own API over the same hosts.
 func (h *house) gateway() *gateway.Gateway {
 	c := h.config
-	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.builtin, MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts})
+	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.builtin, MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts, Admin: c.GatewayAdmin, Unknown: c.GatewayUnknown})
 }
 
 func (h *house) hosts() []server.Host {

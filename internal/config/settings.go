@@ -21,6 +21,8 @@ type Config struct {
 	MaxFiles       int
 	GatewayMaxBody int64
 	GatewayTexts   int
+	GatewayAdmin   bool
+	GatewayUnknown bool
 	DBName         string
 	LogLevel       slog.Level
 	LogFormat      string
@@ -85,6 +87,8 @@ func (c *Config) settings() []*Setting {
 		number(&c.MaxFiles, "INGEST_MAX_FILES", 100_000, "most files of one ingest job", 1, 10_000_000),
 		bytes(&c.GatewayMaxBody, "GATEWAY_MAX_BODY_BYTES", 64<<20, "largest request body on the routes of Ollama's and OpenAI's API", 1<<10),
 		number(&c.GatewayTexts, "GATEWAY_MAX_TEXTS", 2048, "most texts of one request that the embedder in the binary answers", 1, 1_000_000),
+		flag(&c.GatewayAdmin, "GATEWAY_ADMIN", "", false, "pass on the routes of Ollama's API that change the model server: pull, push, create, copy, delete, blobs"),
+		flag(&c.GatewayUnknown, "GATEWAY_UNKNOWN", "", false, "pass on paths under /api/ and /v1/ that nobody knows"),
 		text(&c.DBName, "DB_NAME", "", "default", "knowledge base of requests that name none", dbName),
 		level(&c.LogLevel, "LOG_LEVEL", "info", "least level of log lines: debug, info, warn, error"),
 		choice(&c.LogFormat, "LOG_FORMAT", "text", "form of log lines", "text", "json"),

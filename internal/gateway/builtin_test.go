@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,6 +40,9 @@ func (f *fake) Embed(_ context.Context, purpose rag.Purpose, texts []string) ([]
 
 func (f *fake) CountTokens(text string) int { return len(strings.Fields(text)) }
 func (f *fake) MaxTokens() int              { return 2 }
+func (f *fake) Identity() rag.EmbedderID {
+	return rag.EmbedderID{Name: "fake", Digest: "d1", Dimension: 8}
+}
 
 // roundTripper is a model server in a function.
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -49,18 +53,40 @@ var nobody = roundTripper(func(*http.Request) (*http.Response, error) {
 	return nil, rag.Errorf(rag.Unavailable, rag.CodeUnreachable, "no Ollama answers")
 })
 
-// serve makes a mux of a gateway's routes, as the server does.
-func serve(g *Gateway) http.Handler {
-	mux := http.NewServeMux()
+// mux makes a handler of a gateway's routes, as the server does.
+func mux(g *Gateway) http.Handler {
+	m := http.NewServeMux()
 	for _, route := range g.Routes() {
-		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := route.Serve(w, r); err != nil {
+		m.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+			began := &began{ResponseWriter: w}
+			defer func() {
+				if p := recover(); p != nil {
+					if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+						p = http.ErrAbortHandler
+					}
+					panic(p)
+				}
+			}()
+			if err := route.Serve(began, r); err != nil && !began.yes {
 				route.Fail(w, problem.From(err, ""))
 			}
 		})
 	}
-	return mux
+	return m
 }
+
+// began notes whether an answer has begun.
+type began struct {
+	http.ResponseWriter
+	yes bool
+}
+
+func (b *began) WriteHeader(status int) {
+	b.yes = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+func (b *began) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func send(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
@@ -76,7 +102,7 @@ func embedding(c Config) http.Handler {
 		c.Embedder = &fake{}
 	}
 	c.MaxBody, c.MaxTexts = 1<<16, 3
-	return serve(New(c))
+	return mux(New(c))
 }
 
 var durations = regexp.MustCompile(`"(total|load)_duration":\d+,`)

@@ -114,6 +114,7 @@ type Config struct {
 	Metrics  http.Handler // nil: METRICS_ENABLED is false
 	Observe  func(route string, next http.Handler) http.Handler
 	Routes   []Route // of other APIs, served on the same address
+	Probe    string  // what / says to clients that take no HTML; empty: the page
 	Log      *slog.Logger
 	Version  string
 	Defaults Defaults
