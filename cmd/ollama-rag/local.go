@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/ollama-rag/ollama-rag/internal/embed"
+	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
@@ -52,6 +53,42 @@ func (c cacheEmbedder) EmbedderFor(context.Context, string) (rag.Embedder, rag.E
 		return nil, rag.EmbedderID{}, nil
 	}
 	return local(c.locals.get(embed.Builtin))
+}
+
+// gateway is the embedder in the binary for the clients of its model name, nil where the program was built without one.
+func (l *locals) gateway() gateway.Embedder {
+	if !embed.HasBuiltin {
+		return nil
+	}
+	return lazy{l}
+}
+
+// lazy is the embedder in the binary, opened when it is needed first.
+type lazy struct{ locals *locals }
+
+func (b lazy) Embed(ctx context.Context, purpose rag.Purpose, texts []string) ([][]float32, error) {
+	m, _, err := b.locals.get(embed.Builtin)
+	if err != nil {
+		return nil, err
+	}
+	return m.Embed(ctx, purpose, texts)
+}
+
+// CountTokens is 0 where the model cannot be opened: Embed then says why.
+func (b lazy) CountTokens(text string) int {
+	m, _, err := b.locals.get(embed.Builtin)
+	if err != nil {
+		return 0
+	}
+	return m.CountTokens(text)
+}
+
+func (b lazy) MaxTokens() int {
+	m, _, err := b.locals.get(embed.Builtin)
+	if err != nil {
+		return 0
+	}
+	return m.MaxTokens()
 }
 
 func (l *locals) close() error {

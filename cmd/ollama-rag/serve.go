@@ -165,6 +165,9 @@ func (h *house) handler(bound net.Addr) http.Handler {
 		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
 	}
 	cfg.Engine = engine
+	for _, r := range h.gateway().Routes() {
+		cfg.Routes = append(cfg.Routes, server.Route(r))
+	}
 	return server.New(cfg).Handler()
 }
 

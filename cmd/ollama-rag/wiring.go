@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/ollama-rag/ollama-rag/internal/embed"
+	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -161,6 +162,12 @@ func (m models) Models(ctx context.Context) ([]server.ModelInfo, error) {
 func (m models) ChatModel(ctx context.Context) (string, error) {
 	model, err := m.h.ollama.ChatModel(ctx, m.h.config.LLMModel)
 	return model.Name, err
+}
+
+// gateway is Ollama's and OpenAI's own API over the same hosts.
+func (h *house) gateway() *gateway.Gateway {
+	c := h.config
+	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.locals.gateway(), MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts})
 }
 
 func (h *house) hosts() []server.Host {

@@ -19,6 +19,8 @@ type Config struct {
 	MaxUploadTotal int64
 	IngestRoots    []string
 	MaxFiles       int
+	GatewayMaxBody int64
+	GatewayTexts   int
 	DBName         string
 	LogLevel       slog.Level
 	LogFormat      string
@@ -81,6 +83,8 @@ func (c *Config) settings() []*Setting {
 		bytes(&c.MaxUploadTotal, "MAX_UPLOAD_TOTAL_BYTES", 2<<30, "largest upload, all its files together", 1<<10),
 		list(&c.IngestRoots, "INGEST_ROOTS", "", "", "folders that POST /api/ingest may read; unset: working, home and temporary folder while no keys are set, else none", nil),
 		number(&c.MaxFiles, "INGEST_MAX_FILES", 100_000, "most files of one ingest job", 1, 10_000_000),
+		bytes(&c.GatewayMaxBody, "GATEWAY_MAX_BODY_BYTES", 64<<20, "largest request body on the routes of Ollama's and OpenAI's API", 1<<10),
+		number(&c.GatewayTexts, "GATEWAY_MAX_TEXTS", 2048, "most texts of one request that the embedder in the binary answers", 1, 1_000_000),
 		text(&c.DBName, "DB_NAME", "", "default", "knowledge base of requests that name none", dbName),
 		level(&c.LogLevel, "LOG_LEVEL", "info", "least level of log lines: debug, info, warn, error"),
 		choice(&c.LogFormat, "LOG_FORMAT", "text", "form of log lines", "text", "json"),
