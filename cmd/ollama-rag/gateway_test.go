@@ -4,29 +4,11 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"net/http/httptest"
 	"testing"
-
-	"github.com/ollama-rag/ollama-rag/internal/embed"
 )
 
-// withBuiltin gives a house the embedder in the binary.
-func (h *testHouse) withBuiltin() *testHouse {
-	h.t.Helper()
-	m, err := embed.Open(embed.Builtin)
-	if err != nil {
-		h.t.Skip(err) // built with nomodel
-	}
-	h.t.Cleanup(func() { _ = m.Close() })
-	h.builtin = m
-	srv := httptest.NewServer(h.handler(nil))
-	h.t.Cleanup(srv.Close)
-	h.url = srv.URL
-	return h
-}
-
 func TestBuiltinEmbedsWithNoOllama(t *testing.T) {
-	h := open(t, "http://127.0.0.1:1").withBuiltin()
+	h := open(t, "http://127.0.0.1:1")
 	var native struct{ Embeddings [][]float64 }
 	r := h.send("POST", "/api/embed", `{"model":"builtin","input":["query: When is the rent due?","Die Miete ist am dritten Werktag fällig.","Pumps need oil."]}`)
 	if err := json.Unmarshal(r.body, &native); r.status != http.StatusOK || err != nil || len(native.Embeddings) != 3 {

@@ -98,7 +98,7 @@ func (c *Config) settings() []*Setting {
 		choice(&c.Provider, "PROVIDER", "ollama", "kind of model server", "ollama"),
 		list(&c.BaseURLs, "OLLAMA_BASE_URL", "", "http://localhost:11434", "Ollama hosts, comma-separated; unset: OLLAMA_HOST, else the default", baseURL),
 		text(&c.LLMModel, "LLM_MODEL", "", "", "chat model; unset: llama3.1:8b where present, else the one that is loaded, else the newest", nil),
-		text(&c.EmbedModel, "EMBED_MODEL", "", "", "embedding model on Ollama; unset: nomic-embed-text where present, else none (words alone)", nil),
+		text(&c.EmbedModel, "EMBED_MODEL", "", "builtin", "embedder of new knowledge bases: builtin is the one inside this program, file:PATH a packed model, any other name a model on Ollama", embedModel),
 		number(&c.NumCtx, "OLLAMA_NUM_CTX", 4096, "context window that is asked for, in tokens", 1024, 1<<20),
 		number(&c.NumThread, "OLLAMA_NUM_THREAD", 0, "threads of a model call; 0 leaves it to Ollama", 0, 1024),
 		number(&c.NumGPU, "OLLAMA_NUM_GPU", -1, "layers on the GPU; -1 leaves it to Ollama", -1, 1024),

@@ -13,6 +13,7 @@ type embedding struct {
 	base    string
 	failed  error
 	name    string
+	yields  bool // to jobs that wait
 }
 
 // passages embeds a document's passages: nil vectors without an error where no embedder answers.
@@ -108,7 +109,7 @@ func (s *Service) makeUp(ctx context.Context, j *job, e *embedding) error {
 
 // embedPending works through the passages without vectors, batch by batch, and says how many it made and how many are left.
 func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(int)) (made, left int, err error) {
-	for e.failed == nil {
+	for e.failed == nil && !(e.yields && s.waiting()) {
 		batch, err := s.Documents.Pending(ctx, e.base, s.Config.EmbedBatch)
 		if err != nil {
 			return made, 0, err
@@ -143,7 +144,7 @@ func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(
 	if err != nil {
 		return made, 0, err
 	}
-	s.setPending(e.base, e.failed != nil && len(rest) > 0)
+	s.setPending(e.base, (e.failed != nil || e.yields && s.waiting()) && len(rest) > 0)
 	return made, len(rest), nil
 }
 
@@ -171,11 +172,15 @@ func (s *Service) setPending(base string, pending bool) {
 	}
 }
 
-// catchUp tries again to give vectors to passages that wait for them.
+// waiting says whether a job waits for the worker.
+func (s *Service) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0
+}
+
+// catchUp tries again to give vectors to passages that wait for them, until a job comes.
 func (s *Service) catchUp(ctx context.Context) {
-	if !s.awake.Load() {
-		return
-	}
 	s.mu.Lock()
 	bases := make([]string, 0, len(s.pending))
 	for base := range s.pending {
@@ -183,7 +188,10 @@ func (s *Service) catchUp(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, base := range bases {
-		made, _, err := s.embedPending(ctx, &embedding{service: s, base: base}, func(int) {})
+		if !s.awake.Load() && (s.Offline == nil || !s.Offline(ctx, base)) {
+			continue
+		}
+		made, _, err := s.embedPending(ctx, &embedding{service: s, base: base, yields: true}, func(int) {})
 		if rag.KindOf(err) == rag.NotFound {
 			s.setPending(base, false)
 			continue

@@ -55,6 +55,7 @@ type Service struct {
 	Documents Documents
 	Jobs      Jobs
 	Embedders rag.Embedders
+	Offline   func(ctx context.Context, base string) bool // whether a knowledge base gets its vectors without a model server; nil: never
 	Followers []Follower
 	Log       *slog.Logger
 	Config    Config
@@ -123,8 +124,8 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Wake lets passages that wait for their vectors be made up for. Until somebody has asked for something, nothing is sent to a
-// model server.
+// Wake lets passages that wait for the vectors of a model server be made up for. Until somebody has asked for something, nothing
+// is sent to one.
 func (s *Service) Wake() { s.awake.Store(true) }
 
 // Started says whether Start was called and did not fail.

@@ -39,11 +39,18 @@ func (s *Service) loop(ctx context.Context) {
 	defer close(s.ended)
 	retry := time.NewTicker(s.Config.RetryPending)
 	defer retry.Stop()
-	for {
+	for behind := true; ; {
 		for j := s.next(ctx); j != nil; j = s.next(ctx) {
 			s.run(ctx, j)
 			if ctx.Err() != nil {
 				return
+			}
+		}
+		if behind {
+			s.catchUp(ctx)
+			behind = s.waiting()
+			if behind {
+				continue
 			}
 		}
 		select {
