@@ -132,11 +132,15 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 	u := upstream.DefaultConfig(hosts...)
 	u.PoolConnections, u.PoolMaxSize, u.PoolBlock = c.PoolConnections, c.PoolMaxSize, c.PoolBlock
 	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.ConnectTimeout, c.FirstTokenTimeout, c.ReadTimeout
+	u.TotalTimeout, u.QueueSize, u.QueueTimeout, u.MaxPlaces, u.HedgeAfter = c.TotalTimeout, c.QueueSize, c.QueueTimeout, c.MaxConcurrency, c.HedgeAfter
 	u.MaxRetries, u.RetryBackoff, u.BreakerEnabled = c.MaxRetries, max(c.RetryBackoff, time.Millisecond), c.BreakerEnabled
 	b := &u.Breaker
 	b.FailureThreshold, b.SuccessThreshold, b.HalfOpenMaxCalls = c.BreakerFailureThreshold, c.BreakerSuccessThreshold, c.BreakerHalfOpenMaxCalls
 	b.OpenTimeout, b.MaxOpenTimeout, b.SlowCall = c.BreakerTimeout, c.BreakerMaxTimeout, c.BreakerSlowCall
 	b.WindowSize, b.MinCalls, b.FailureRatio = c.BreakerWindowSize, c.BreakerMinCalls, c.BreakerFailureRatio
+	u.OnMixed = func(model, host string) {
+		log.Warn("this host has another model under the name, and is not asked for it", "model", model, "host", host)
+	}
 	u.OnChange = func(change breaker.Change) {
 		log.Warn("circuit breaker", "name", change.Name, "from", change.From.String(), "to", change.To.String())
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +23,11 @@ type call struct {
 	class  rag.Class
 	body   func() (io.ReadCloser, error) // the request's body, afresh each time; nil if it has none
 	once   bool                          // body gives the body only once
-	tried  []*host
-	waits  int       // so far
-	start  time.Time // of the whole call
+	tried  []*host                       // each as often as it was
+	avoid  []*host                       // for the next attempt
+	waits  int                           // so far
+	over   func()                        // called at the end of an attempt; may be nil
+	start  time.Time                     // of the whole call
 }
 
 // newCall reads the body of an inference that cannot be given again by itself. That a body is read before it is sent
@@ -114,12 +117,5 @@ func (c *call) request(ctx context.Context) (*http.Request, error) {
 	return r, err
 }
 
-// has says whether the host was tried already.
-func (c *call) has(h *host) bool {
-	for _, t := range c.tried {
-		if t == h {
-			return true
-		}
-	}
-	return false
-}
+// avoids says whether the host is not to be asked this time.
+func (c *call) avoids(h *host) bool { return slices.Contains(c.avoid, h) }

@@ -173,22 +173,25 @@ func TestEventsAreTriedOnAnotherHostWhereTheTableSaysSo(t *testing.T) {
 			continue // not about hosts
 		}
 		t.Run(e.name, func(t *testing.T) {
-			bad, good := ollamatest.New(t), ollamatest.New(t, ollamatest.ChatModel("llama3.1:8b"), ollamatest.ChatModel("nope:latest"))
-			bad.Fail(-1, e.fault)
-			if e.refuse {
-				bad.Refuse()
-			}
+			both := []ollamatest.Model{ollamatest.ChatModel("llama3.1:8b"), ollamatest.ChatModel("nope:latest")}
+			bad, good := ollamatest.New(t, both...), ollamatest.New(t, both...)
 			body := chatBody
 			if e.body != "" {
 				body = e.body
 			}
 			c := client(t, quick(t, bad.URL, good.URL))
+			c.look(t.Context()) // what comes about later is not known yet
+			bad.SetModels(both[0])
+			bad.Fail(-1, e.fault)
+			if e.refuse {
+				bad.Refuse()
+			}
 			status, _, err := post(t.Context(), c, "/api/chat", body)
 			elsewhere := e.tried || e.status == 404 || e.name == "503 that wants a long wait"
 			if elsewhere && (status != 200 || err != nil || good.Count("/api/chat") != 1 || c.Stats()[0].Failovers != 1) {
 				t.Errorf("not answered elsewhere: %d, %v, %+v", status, err, c.Stats()[0])
 			}
-			if !elsewhere && good.Total() != 0 {
+			if !elsewhere && good.Count("/api/chat") != 0 {
 				t.Error("must not be tried elsewhere")
 			}
 		})

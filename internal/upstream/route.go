@@ -12,10 +12,11 @@ const showPath = "/api/show"
 // inference says whether a request makes a model work: only such requests count for or against a host, and only they
 // are tried again.
 func inference(r *http.Request) bool {
-	if r.Method != http.MethodPost {
-		return false
-	}
-	switch r.URL.Path {
+	return r.Method == http.MethodPost && inferencePath(r.URL.Path)
+}
+
+func inferencePath(path string) bool {
+	switch path {
 	case "/api/chat", "/api/generate", "/api/embed", "/api/embeddings",
 		"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages":
 		return true
@@ -39,4 +40,9 @@ func classOf(path string) rag.Class {
 		return rag.ClassEmbedding
 	}
 	return rag.ClassChat
+}
+
+// isList says whether a request asks for what all hosts have together.
+func isList(r *http.Request) bool {
+	return r.Method == http.MethodGet && listKeys[r.URL.Path] != [2]string{}
 }
