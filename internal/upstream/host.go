@@ -85,10 +85,13 @@ func (h *host) reset() {
 	h.breaker.Reset()
 	h.lanes.mu.Lock()
 	all := slices.Collect(maps.Values(h.lanes.all))
-	h.lanes.run, h.lanes.blame = false, ""
+	h.lanes.ofHost = false
 	h.lanes.mu.Unlock()
 	for _, l := range all {
 		l.breaker.Reset()
+		h.lanes.mu.Lock()
+		l.failing = false
+		h.lanes.mu.Unlock()
 	}
 }
 

@@ -36,17 +36,16 @@ type lane struct {
 
 // lanes are the models of one host, and what their outcomes mean for the host as a whole.
 //
-// The host's breaker counts what every call of the host says about it: five failures in a row open it. Two rules keep a
-// model that is broken from closing off the others. A failure of a model counts for its own breaker only, once another
-// model has answered since this one began to fail. And where the host's breaker was opened by one model alone, a
-// call for another model ends the open time and is its probe. What happens on the way to the host, before any model
+// The host's breaker counts what every call of the host says about it: five failures in a row open it. Two rules keep
+// models that are broken from closing off the others. A failure of a model counts for its own breaker only, once another
+// model has answered since this one began to fail. And where failures of models have opened the host's breaker, a call
+// for a model that did not fail ends the open time and is its probe. What happens on the way to the host, before any model
 // is concerned, counts for the host only.
 type lanes struct {
-	mu    sync.Mutex
-	all   map[string]*lane
-	good  uint64 // successes
-	blame string // the one model that the host's present run of failures is about; "" if there is no such model
-	run   bool   // there is such a run
+	mu     sync.Mutex
+	all    map[string]*lane
+	good   uint64 // successes
+	ofHost bool   // there was a failure on the way to the host since the last of them
 }
 
 func (h *host) newLane(model string) *lane {
@@ -96,38 +95,30 @@ func (l *lane) share(o breaker.Outcome, ofHost bool) breaker.Outcome {
 	s := &l.host.lanes
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l.worked = l.worked || o == breaker.Success || o == breaker.Failure && !ofHost
 	switch {
 	case o == breaker.Success:
 		s.good++
-		l.failing, s.run, s.blame = false, false, ""
-		l.missing = time.Time{}
-		return o
-	case o == breaker.Neutral:
-		return o
-	case !ofHost && !l.failing:
-		l.failing, l.goodThen = true, s.good
+		s.ofHost, l.failing, l.worked, l.missing = false, false, true, time.Time{}
+	case o == breaker.Failure && ofHost:
+		s.ofHost = true
+	case o == breaker.Failure:
+		l.worked = true
+		if !l.failing {
+			l.failing, l.goodThen = true, s.good
+		}
+		if l.goodThen != s.good {
+			return breaker.Neutral
+		}
 	}
-	if !ofHost && l.goodThen != s.good {
-		return breaker.Neutral
-	}
-	switch {
-	case ofHost:
-		s.blame = ""
-	case !s.run:
-		s.blame = l.model
-	case s.blame != l.model:
-		s.blame = ""
-	}
-	s.run = true
 	return o
 }
 
-// anothersFault says whether the host's failures are all of one model, and not of this.
-func (h *host) anothersFault(model string) bool {
-	h.lanes.mu.Lock()
-	defer h.lanes.mu.Unlock()
-	return h.lanes.blame != "" && h.lanes.blame != model
+// innocent says whether the host's failures are all of models, and none of this one.
+func (l *lane) innocent() bool {
+	s := &l.host.lanes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ofHost && !l.failing
 }
 
 // lack remembers that the host lacks the model.
@@ -149,7 +140,7 @@ func (l *lane) open() bool {
 	if !h.guarded {
 		return false
 	}
-	return l.breaker.State() == breaker.Open || h.breaker.State() == breaker.Open && !h.anothersFault(l.model)
+	return l.breaker.State() == breaker.Open || h.breaker.State() == breaker.Open && !l.innocent()
 }
 
 // allow asks the host's and the model's breaker for leave. report tells both what became of the call.
@@ -158,7 +149,7 @@ func (l *lane) allow() (report func(o breaker.Outcome, ofHost bool), err error) 
 	if !h.guarded {
 		return func(o breaker.Outcome, ofHost bool) { h.settled(o); l.share(o, ofHost) }, nil
 	}
-	if h.breaker.State() == breaker.Open && h.anothersFault(l.model) {
+	if h.breaker.State() == breaker.Open && l.innocent() {
 		h.breaker.EndOpenTime()
 	}
 	ofHost, err := h.breaker.Allow()
