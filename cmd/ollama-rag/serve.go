@@ -107,7 +107,7 @@ func (h *house) wire(ctx context.Context) error {
 	var generator rag.Generator = h.ollama
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.upstream.Stats, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.upstream.Stats, Queue: h.upstream.Queue, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
 		generator = h.metrics.Generator(generator)
 	}
@@ -152,7 +152,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
 	var engine server.Engine = &h.engine
 	cfg := server.Config{
-		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Drop: h.dropBase, Resolve: h.resolve,
+		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Model: c.LLMModel, Provider: c.Provider, RRF: c.RRF, RRFK: c.RRFK},

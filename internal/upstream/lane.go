@@ -17,6 +17,7 @@ const (
 type lane struct {
 	host    *host
 	model   string
+	born    int // lanes of the host before it
 	breaker *breaker.Breaker
 
 	limiter   limiter
@@ -44,6 +45,7 @@ type lane struct {
 type lanes struct {
 	mu     sync.Mutex
 	all    map[string]*lane
+	born   int
 	good   uint64 // successes
 	ofHost bool   // there was a failure on the way to the host since the last of them
 }
@@ -59,6 +61,8 @@ func (q *queue) lane(h *host, model string) *lane {
 	full := l == nil && len(h.lanes.all) >= maxLanes
 	if l == nil && !full {
 		l = h.newLane(model)
+		h.lanes.born++
+		l.born = h.lanes.born
 		h.lanes.all[model] = l
 	}
 	h.lanes.mu.Unlock()

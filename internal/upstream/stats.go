@@ -43,7 +43,7 @@ type HostStats struct {
 	Down           bool         // the last contact came to nothing
 	Version        string       // of Ollama; "" while unknown
 	Loaded         []Loaded     // models in its memory, as far as is known, by name
-	Models         []ModelStats // what it was asked for and has, by name
+	Models         []ModelStats // that it was asked for and has, in the order in which they were
 
 	InFlight  int64   // calls whose answers are not read to the end yet
 	Outcomes  []Count // attempts by outcome: neutral, success, failure
@@ -105,7 +105,7 @@ func (c *Client) Queue() QueueStats {
 }
 
 // models are those that the host was asked for and has: a name that only a client knows tells nothing.
-func (q *queue) models(h *host) []ModelStats {
+func (q *queue) models(cfg *Config, h *host) []ModelStats {
 	h.lanes.mu.Lock()
 	var all []*lane
 	for _, l := range h.lanes.all {
@@ -114,10 +114,11 @@ func (q *queue) models(h *host) []ModelStats {
 		}
 	}
 	h.lanes.mu.Unlock()
-	slices.SortFunc(all, func(a, b *lane) int { return strings.Compare(a.model, b.model) })
+	slices.SortFunc(all, func(a, b *lane) int { return a.born - b.born })
 	out := make([]ModelStats, len(all))
 	for i, l := range all {
 		out[i] = ModelStats{Name: l.model, Breaker: l.breaker.Stats(), Resident: h.know.resident(l.model)}
+		out[i].Breaker.Config.SlowCall = cfg.Breaker.SlowCall
 		q.mu.Lock()
 		out[i].Limit, out[i].InUse = l.limiter.limit, l.inUse
 		q.mu.Unlock()
@@ -138,7 +139,7 @@ func (h *host) stats(cfg *Config, q *queue) HostStats {
 	s := HostStats{
 		Label: h.label, URL: h.shown, Breaker: h.breaker.Stats(), BreakerEnabled: h.guarded, Cooling: h.cooling(),
 		InFlight: h.inFlight.Load(), Saturated: c.saturated.Load(), Failovers: c.failovers.Load(),
-		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(), Waits: c.waits.stats(), Models: q.models(h),
+		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(), Waits: c.waits.stats(), Models: q.models(cfg, h),
 		Requests: c.requests.Load(), Reused: c.reused.Load(),
 		Connections: c.conns.Load(), InUse: c.inUse.Load(),
 		PoolConnections: cfg.PoolConnections, PoolMaxSize: cfg.PoolMaxSize, PoolBlock: cfg.PoolBlock,
