@@ -9,7 +9,7 @@ LDFLAGS  := -s -w -X main.releaseVersion=$(REVISION)
 FUZZTIME ?= 20s
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench cross clean real-ollama web-test
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench soak cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -43,6 +43,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 bench: ## what search, breaker and instruments cost
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+soak: ## ten minutes of chaos, 100,000 streams
+	scripts/soak.sh
 
 real-ollama: ## build a real Ollama and fetch two small models, for the end-to-end tests
 	scripts/real-ollama.sh install

@@ -198,12 +198,13 @@ func TestEventsMeanWhatTheTableSays(t *testing.T) {
 				e.change(&cfg)
 			}
 			c := client(t, cfg)
-			status, answer, err := 0, "", error(nil)
-			if e.ask != nil {
-				status, answer, err = e.ask(t, c, srv)
-			} else {
-				status, answer, err = post(t.Context(), c, path, body)
+			ask := e.ask
+			if ask == nil {
+				ask = func(t *testing.T, c *Client, _ *ollamatest.Server) (int, string, error) {
+					return post(t.Context(), c, path, body)
+				}
 			}
+			status, answer, err := ask(t, c, srv)
 			if status != e.status || rag.CodeOf(err) != e.code || (answer != "") != (e.answered || status >= 400) {
 				t.Errorf("the client sees %d %q, %v (%q)", status, answer, err, rag.CodeOf(err))
 			}

@@ -23,7 +23,6 @@ type lane struct {
 	limiter   limiter
 	inUse     int          // places
 	notBefore time.Time    // no place is given before: the host said it has no room
-	hold      float64      // seconds a place is held, a moving average; 0 while unknown
 	used      time.Time    // last
 	bytes     atomic.Int64 // of answers, since the limiter was told
 	flowed    atomic.Int64 // when that was, in nanoseconds since epoch
