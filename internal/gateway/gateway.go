@@ -48,6 +48,7 @@ type serve func(w http.ResponseWriter, r *http.Request) error
 // Route is one route. An error of Serve is to be answered with Fail, if nothing was written yet.
 type Route struct {
 	Pattern string // as http.ServeMux has it
+	Label   string // what figures are kept under; empty: the pattern
 	Role    string // that a key must have: read or admin
 	Serve   func(w http.ResponseWriter, r *http.Request) error
 	Fail    func(w http.ResponseWriter, p problem.Problem) // answers in the shape of the route's API
@@ -57,12 +58,12 @@ type Route struct {
 // model server's own.
 func (g *Gateway) Routes() []Route {
 	var routes []Route
-	add := func(role, pattern string, s serve) {
-		routes = append(routes, Route{Pattern: pattern, Role: role, Serve: s, Fail: apiOf(pathOf(pattern)).fail})
+	add := func(role, pattern, label string, s serve) {
+		routes = append(routes, Route{Pattern: pattern, Label: label, Role: role, Serve: s, Fail: apiOf(pathOf(pattern)).fail})
 	}
 	known := func(method, path string, s serve) {
-		add("read", method+" "+path, s)
-		add("read", path, g.pass)
+		add("read", method+" "+path, "", s)
+		add("read", path, rare, g.pass)
 	}
 	for _, path := range []string{"/api/generate", "/api/chat", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"} {
 		known(http.MethodPost, path, g.infer)
@@ -84,14 +85,17 @@ func (g *Gateway) Routes() []Route {
 	}
 	if g.Unknown {
 		others = g.passUnread
-		add("admin", "/api/{path...}", others)
+		add("admin", "/api/{path...}", rare, others)
 	}
 	for _, path := range []string{"/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/api/blobs/{digest}"} {
-		add("admin", path, changing)
+		add("admin", path, rare, changing)
 	}
-	add("admin", "/v1/{path...}", others)
+	add("admin", "/v1/{path...}", rare, others)
 	return routes
 }
+
+// rare is the label of what is asked for too seldom to have figures of its own.
+const rare = "other"
 
 func pathOf(pattern string) string {
 	for i := range pattern {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"iter"
@@ -65,6 +66,26 @@ type Host struct {
 	InUse       int64
 	Idle        int64
 	Reused      uint64
+	Waited      float64 // seconds that calls waited for a connection, all together
+	Down        bool    // the last contact came to nothing
+	Version     string  // "" while unknown
+	Loaded      []string
+	Models      []HostModel
+}
+
+// HostModel is what is known about a model on a host.
+type HostModel struct {
+	Name     string
+	Breaker  breaker.Stats
+	Places   int // calls at once that the host is trusted with
+	InUse    int // of these
+	Resident bool
+}
+
+// Queue is who waits for a place on a model host.
+type Queue struct {
+	Waiting  map[string]uint64 // by class
+	Rejected map[string]uint64 // by reason
 }
 
 // ModelInfo is a model on the model server.
@@ -86,6 +107,7 @@ type Models interface {
 // before it.
 type Route struct {
 	Pattern string // as http.ServeMux has it
+	Label   string // what figures are kept under; empty: the pattern
 	Role    string // that a key must have: read, write or admin
 	Serve   func(w http.ResponseWriter, r *http.Request) error
 	Fail    func(w http.ResponseWriter, p problem.Problem)
@@ -108,6 +130,7 @@ type Config struct {
 	Cache    Cache
 	Models   Models
 	Hosts    func() []Host
+	Queue    func() Queue
 	Drop     func(ctx context.Context, db string) error // deletes a knowledge base everywhere
 	Resolve  func(path string, trusted bool) (string, error)
 	Page     fs.FS
@@ -194,7 +217,7 @@ func (s *Server) routes() {
 	s.route("GET /static/{path...}", open, s.static)
 	for _, r := range s.Routes {
 		s.foreign[r.Pattern] = r
-		s.route(r.Pattern, roles[r.Role], s.plain(r.Serve))
+		s.mux.Handle(r.Pattern, s.Observe(cmp.Or(r.Label, r.Pattern), s.serve(roles[r.Role], s.plain(r.Serve))))
 	}
 	s.mux.Handle("/", s.Observe("other", s.serve(open, s.unknown)))
 }

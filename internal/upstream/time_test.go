@@ -51,6 +51,8 @@ func written(ctx context.Context, fn func(w io.Writer)) io.ReadCloser {
 	return r
 }
 
+func text(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
+
 func hang(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
@@ -243,8 +245,8 @@ func TestWaitForARetryEndsWithTheCaller(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start = time.Now()
-		if status, _, err := post(ctx, c, "/api/chat", chatBody); status != 503 || time.Since(start) != 0 {
-			t.Errorf("a wait that cannot pay must not be begun: %d, %v", status, err)
+		if _, _, err := post(ctx, c, "/api/chat", chatBody); rag.KindOf(err) != rag.Overloaded || time.Since(start) != 0 || len(seen) != 1 {
+			t.Errorf("a wait that cannot pay must not be begun: after %v, %d requests, %v", time.Since(start), len(seen), err)
 		}
 	})
 }
@@ -334,11 +336,11 @@ func TestWatchEndsTheOpenTimeOfAHostThatIsBack(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go c.Watch(ctx)
 		bad := func() breaker.State { return c.Stats()[0].Breaker.State }
-		done, err := c.hosts[0].allow()
+		report, err := c.queue.lane(c.hosts[0], "m").allow()
 		if err != nil {
 			t.Fatal(err)
 		}
-		done(breaker.Failure)
+		report(breaker.Failure, true)
 		time.Sleep(5 * time.Second)
 		if bad() != breaker.Open {
 			t.Fatalf("%v while it is down", bad())
