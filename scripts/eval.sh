@@ -16,19 +16,20 @@ row() { # row MODEL COLLECTION [QUESTIONS]
   local dir=$OLLAMA_RAG_EVAL_DATA/$2 name=$2
   [ -f "$dir/corpus.jsonl" ] || { echo "| $2 | is not there |"; return; }
   [ $# -lt 3 ] || name="$3 questions on $2"
-  EMBED_MODEL=$1 "$bin" eval --json --beir "$dir" ${3:+--queries "$OLLAMA_RAG_EVAL_DATA/$3"} --method bm25,vector,hybrid |
-    python3 -c '
+  { EMBED_MODEL=$1 "$bin" eval --json --beir "$dir" ${3:+--queries "$OLLAMA_RAG_EVAL_DATA/$3"} --method bm25,vector,hybrid
+    EMBED_MODEL=$1 "$bin" eval --json --beir "$dir" ${3:+--queries "$OLLAMA_RAG_EVAL_DATA/$3"} --method bm25,vector,hybrid --cut
+  } | python3 -c '
 import json, sys
-text, at, out = sys.stdin.read(), 0, {}
+text, at, out = sys.stdin.read(), 0, []
 while text[at:].strip():
     at += len(text[at:]) - len(text[at:].lstrip())
     report, at = json.JSONDecoder().raw_decode(text, at)
-    out[report["method"]] = report["ndcg_10"]
-print("|", sys.argv[1], "|", " | ".join(f"{out[m]:.4f}" for m in ("bm25", "vector", "hybrid")), "|")' "$name"
+    out.append(report["ndcg_10"])
+print("|", sys.argv[1], "|", " | ".join(f"{x:.4f}" for x in out), "|")' "$name"
 }
 
 for model in "${@:-builtin}"; do
-  printf '\n%s\n\n| collection | BM25 | vectors | hybrid |\n|---|---|---|---|\n' "$model"
+  printf '\n%s\n\n| collection | BM25 | vectors | hybrid | cut: BM25 | cut: vectors | cut: hybrid |\n|---|---|---|---|---|---|---|\n' "$model"
   for set in scifact cranfield musique-sample claude-docs-100 clapnq-dev xquad/en xquad/vi; do row "$model" "$set"; done
   row "$model" xquad/en xquad/vi
 done

@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/ollama-rag/ollama-rag/internal/chunk"
 	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/eval"
+	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/search"
@@ -31,7 +33,7 @@ func evalCommand() *cobra.Command {
 		Use:   "eval --beir DIR",
 		Short: "Measure retrieval on a collection with known answers",
 		Long: `Reads a collection in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv), indexes each document as one
-passage, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
+passage or, with --cut, as ingest would, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
 binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,6 +51,7 @@ binary: every document that the qrels list counts. vector and hybrid embed with 
 	cmd.Flags().StringVar(&f.questions, "queries", "", "take the questions from this folder instead")
 	cmd.Flags().StringVar(&f.method, "method", "hybrid", "hybrid, vector or bm25, or several with commas between")
 	cmd.Flags().Float64Var(&f.weight, "bm25-weight", -1, "share of the words in hybrid, 0 to 1; below 0 it follows the languages and what the embedder is worth in them")
+	cmd.Flags().BoolVar(&f.cut, "cut", false, "cut documents into passages as ingest does; a document counts by its best passage")
 	cmd.Flags().BoolVar(&f.rrf, "rrf", false, "fuse by reciprocal ranks")
 	return cmd
 }
@@ -56,7 +59,7 @@ binary: every document that the qrels list counts. vector and hybrid embed with 
 type evalFlags struct {
 	dir, questions, method string
 	weight                 float64
-	rrf                    bool
+	rrf, cut               bool
 }
 
 // evalDB names the one knowledge base of an evaluation.
@@ -75,7 +78,11 @@ func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) (e
 	if err != nil {
 		return err
 	}
-	corpus := newMemoryCorpus(set)
+	var cutter *chunk.Cutter
+	if f.cut {
+		cutter = chunk.New(c.ChunkSize, c.ChunkOverlap)
+	}
+	corpus := newMemoryCorpus(set, cutter)
 	e := evaluation{set: set, flags: f, rrfK: c.RRFK}
 	if slices.ContainsFunc(methods, func(m rag.Method) bool { return m != rag.BM25 }) {
 		var local locals
@@ -173,15 +180,21 @@ func evalEmbedder(ctx context.Context, c config.Config, local *locals) (rag.Embe
 	return client.Embedder(c.EmbedModel), nil
 }
 
-// memoryCorpus holds a collection, one passage a document. It implements search.Corpus.
+// memoryCorpus holds a collection. It implements search.Corpus.
 type memoryCorpus struct{ entries []rag.Entry }
 
-func newMemoryCorpus(set eval.Set) *memoryCorpus {
+// newMemoryCorpus makes a passage of each document, or several if there is a cutter.
+func newMemoryCorpus(set eval.Set, cutter *chunk.Cutter) *memoryCorpus {
 	m := &memoryCorpus{}
-	for i, d := range set.Documents {
-		m.entries = append(m.entries, rag.Entry{Passage: rag.Passage{
-			ID: int64(i + 1), Source: d.ID, Title: d.Title, Text: d.Text, Language: text.Language(d.Title + " " + d.Text),
-		}})
+	for _, d := range set.Documents {
+		passages := []rag.Passage{{Text: d.Text, Language: text.Language(d.Title + " " + d.Text)}}
+		if cutter != nil {
+			passages = cutter.Cut(rag.Extracted{Text: d.Text, Title: d.Title})
+		}
+		for _, p := range passages {
+			p.ID, p.Source, p.Title = int64(len(m.entries)+1), d.ID, d.Title
+			m.entries = append(m.entries, rag.Entry{Passage: p})
+		}
 	}
 	return m
 }
@@ -195,10 +208,7 @@ func (m *memoryCorpus) embed(ctx context.Context, embedder rag.Embedder) error {
 	for batch := range slices.Chunk(m.entries, 64) {
 		texts := make([]string, len(batch))
 		for i, e := range batch {
-			texts[i] = e.Passage.Text
-			if e.Passage.Title != "" {
-				texts[i] = e.Passage.Title + "\n" + e.Passage.Text
-			}
+			texts[i] = ingest.EmbedText(e.Passage.Title, e.Passage)
 		}
 		vectors, err := embedder.Embed(ctx, rag.ForPassage, texts)
 		if err != nil {

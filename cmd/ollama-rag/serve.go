@@ -106,10 +106,10 @@ func (h *house) wire(ctx context.Context) error {
 			return usageError{fmt.Errorf("EMBED_MODEL: %w", err)}
 		}
 	}
-	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel}
+	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &worths{store: h.store, log: h.log}}
 	h.ingest = &ingest.Service{
 		Reader: h.extractor, Cutter: chunk.New(c.ChunkSize, c.ChunkOverlap), Documents: h.store, Jobs: h.store,
-		Embedders: embedders, Offline: embedders.offline, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
+		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
 	var generator rag.Generator = h.ollama
@@ -120,7 +120,7 @@ func (h *house) wire(ctx context.Context) error {
 		generator = h.metrics.Generator(generator)
 	}
 	h.engine = rag.Engine{
-		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache, CacheEmbedder: cacheEmbedder{&h.locals},
+		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
 		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
 	}
 	return h.ingest.Start(ctx)

@@ -20,10 +20,19 @@ type embedders struct {
 	ollama *ollama.Client
 	locals *locals
 	wanted string // EMBED_MODEL
+	worths *worths
 }
 
 // EmbedderFor implements rag.Embedders for ingest.
 func (e *embedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
+	embedder, id, err := e.find(ctx, db)
+	if err == nil {
+		e.worths.measure(ctx, embedder, id)
+	}
+	return embedder, id, err
+}
+
+func (e *embedders) find(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
 	kb, err := e.store.KnowledgeBase(ctx, db)
 	if err != nil {
 		return nil, rag.EmbedderID{}, err
@@ -32,6 +41,15 @@ func (e *embedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, r
 		return e.builtWith(ctx, kb)
 	}
 	return e.named(ctx, e.wanted)
+}
+
+// next is the embedder that a knowledge base changes to when its vectors are built anew.
+func (e *embedders) next(ctx context.Context) (rag.Embedder, rag.EmbedderID, error) {
+	embedder, id, err := e.named(ctx, e.wanted)
+	if err == nil {
+		e.worths.measure(ctx, embedder, id)
+	}
+	return embedder, id, err
 }
 
 // named finds an embedder by a name of EMBED_MODEL. A program without a model finds by words alone unless told otherwise.

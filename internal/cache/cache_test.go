@@ -79,7 +79,7 @@ func TestScopesNeverMix(t *testing.T) {
 func TestTheNearestQuestionIsServedFromTheThresholdOn(t *testing.T) {
 	for _, c := range []struct {
 		threshold, similarity float64
-		want              string
+		want                  string
 	}{
 		{.95, .95, "semantic"}, {.95, .9501, "semantic"}, {.95, .9499, "miss"}, {1, 1, "semantic"}, {1, .9999, "miss"}, {.5, .5, "semantic"}, {.9, 0, "miss"},
 	} {

@@ -24,7 +24,7 @@ type Engine struct {
 	// CacheEmbedder gives Cache its vectors, for every knowledge base the same; nil or a zero id: the very same question alone is
 	// recalled.
 	CacheEmbedder Embedders
-	Worth         func(EmbedderID) Worth // what an embedder is worth in each language; nil, or nil from it, where nobody has measured
+	Worth         func(context.Context, EmbedderID) Worth // what an embedder is worth in each language; nil, or nil from it, where nobody has measured
 	Limits        Limits
 	Provider      string
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
@@ -86,7 +86,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 
 	began := time.Now()
-	found, err := e.Retriever.Retrieve(ctx, e.query(req, kb, vector))
+	found, err := e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector))
 	if err != nil {
 		return stage("retrieve", err)
 	}
@@ -282,13 +282,13 @@ func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, s
 	return emit(Event{Kind: EventDone, Answer: &a})
 }
 
-func (e *Engine) query(r Request, kb KnowledgeBase, vector []float32) Query {
+func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector []float32) Query {
 	q := Query{
 		DB: r.DB, Text: r.Question, Vector: vector, Method: r.Method, K: r.K,
 		BM25Weight: r.BM25Weight, RRF: r.RRF, RRFK: r.RRFK, Filter: r.Filter,
 	}
 	if vector != nil && e.Worth != nil {
-		q.Worth = e.Worth(kb.Embedder)
+		q.Worth = e.Worth(ctx, kb.Embedder)
 	}
 	return q
 }

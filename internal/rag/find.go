@@ -27,7 +27,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
 		vector, f.Timings.Embed, embedErr = e.embed(ctx, req)
 	}
 	began := time.Now()
-	if f.Retrieval, err = e.Retriever.Retrieve(ctx, e.query(req, kb, vector)); err != nil {
+	if f.Retrieval, err = e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector)); err != nil {
 		return Found{}, stage("retrieve", err)
 	}
 	f.Timings.Retrieve, f.Timings.Total = since(began), since(start)

@@ -40,6 +40,8 @@ type Ingest interface {
 	Job(ctx context.Context, id string) (rag.Job, error)
 	List(ctx context.Context) ([]rag.Job, error)
 	Cancel(ctx context.Context, id string) (rag.Job, error)
+	Pause(ctx context.Context, id string) (rag.Job, error)
+	Resume(ctx context.Context, id string) (rag.Job, error)
 	Remove(ctx context.Context, base string, sources []string) ([]string, error)
 }
 
@@ -188,7 +190,9 @@ func (s *Server) routes() {
 	s.route("POST /api/upload", write, s.upload)
 	s.route("GET /api/jobs", read, s.jobs)
 	s.route("GET /api/jobs/{id}", read, s.job)
-	s.route("DELETE /api/jobs/{id}", write, s.cancelJob)
+	s.route("DELETE /api/jobs/{id}", write, s.changeJob(Ingest.Cancel))
+	s.route("POST /api/jobs/{id}/pause", write, s.changeJob(Ingest.Pause))
+	s.route("POST /api/jobs/{id}/resume", write, s.changeJob(Ingest.Resume))
 	s.route("GET /api/docs", read, s.docs)
 	s.route("GET /api/docs/{id}", read, s.doc)
 	s.route("DELETE /api/docs", write, s.deleteDocs)
@@ -198,6 +202,7 @@ func (s *Server) routes() {
 	s.route("POST /api/dbs/create", admin, s.createDB)
 	s.route("POST /api/dbs/use", write, s.useDB)
 	s.route("DELETE /api/dbs/{name}", admin, s.deleteDB)
+	s.route("POST /api/dbs/{name}/reindex", admin, s.reindexDB)
 
 	s.route("GET /health/live", open, s.live)
 	s.route("GET /health/ready", open, s.ready)
