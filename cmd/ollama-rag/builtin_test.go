@@ -50,11 +50,11 @@ func TestQuestionsFindPassagesInOtherLanguagesWithNoModelServer(t *testing.T) {
 		t.Fatalf("upload: %d %s", r.status, r.body)
 	}
 	for question, want := range map[string]string{
-		"Khi nào phải trả tiền thuê nhà?":             "rent.md",
+		"Khi nào phải trả tiền thuê nhà?":              "rent.md",
 		"Wie oft braucht die Wasserpumpe frisches Öl?": "pump.md",
-		"Combien de congés payés par an ?":            "leave.md",
-		"来访者要在哪里登记?":                                 "guests.md",
-		"When do I have to pay my landlord?":          "rent.md",
+		"Combien de congés payés par an ?":             "leave.md",
+		"来访者要在哪里登记?":                                   "guests.md",
+		"When do I have to pay my landlord?":           "rent.md",
 	} {
 		if got := h.first(question); got != want {
 			t.Errorf("%s: %s comes first, not %s", question, got, want)
