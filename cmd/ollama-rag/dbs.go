@@ -30,7 +30,15 @@ func dbsCommand() *cobra.Command {
 		},
 	}
 	remove.Flags().BoolVar(&yes, "yes", false, "really delete")
-	cmd.AddCommand(
+	reindex := &cobra.Command{
+		Use: "reindex NAME", Short: "Build a knowledge base's vectors anew with EMBED_MODEL", Args: oneArg("one name is needed"),
+		Long: `Embeds every passage with the embedder that is set now. Questions are answered with the old vectors until all new ones
+are there. Ctrl-C stops it and leaves the knowledge base as it was.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withAPI(cmd, func(a *api) error { return reindex(cmd, a, args[0]) })
+		},
+	}
+	cmd.AddCommand(reindex,
 		&cobra.Command{Use: "list", Short: "List knowledge bases", Args: noArgs, RunE: list},
 		&cobra.Command{
 			Use: "create NAME", Short: "Make an empty knowledge base", Args: oneArg("one name is needed"),
@@ -41,6 +49,30 @@ func dbsCommand() *cobra.Command {
 			},
 		}, remove)
 	return cmd
+}
+
+func reindex(cmd *cobra.Command, a *api, db string) error {
+	var accepted struct {
+		Job string `json:"job"`
+	}
+	if err := a.get(cmd.Context(), "POST", "/api/dbs/"+url.PathEscape(db)+"/reindex", nil, &accepted); err != nil {
+		return err
+	}
+	j, err := follow(cmd.Context(), a, accepted.Job)
+	if err != nil {
+		return err
+	}
+	if wantJSON(cmd) {
+		if err := printJSON(j); err != nil {
+			return err
+		}
+		return outcome(j)
+	}
+	if err := outcome(j); err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d passages have vectors of %s\n", j.DB, j.Report.Vectors, j.Report.Embedder)
+	return nil
 }
 
 func change(cmd *cobra.Command, done, name string, f func(context.Context, *api) error) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ollama-rag/ollama-rag/internal/embed"
 	"github.com/ollama-rag/ollama-rag/internal/vec"
 )
 
@@ -100,6 +101,9 @@ func examine(ctx context.Context, a *api, embedModel string) []check {
 			}
 		}
 	}
+	if isLocal(embedModel) {
+		checks = append(checks, localCheck(embedModel))
+	}
 	if !o.Healthy {
 		return append(checks, check{"model server", "warn", o.Error + "; until then answers quote the passages themselves"})
 	}
@@ -109,10 +113,36 @@ func examine(ctx context.Context, a *api, embedModel string) []check {
 	} else {
 		checks = append(checks, check{"chat model", "ok", o.Model})
 	}
+	if isLocal(embedModel) {
+		return checks
+	}
 	return append(checks, embedCheck(ctx, a, embedModel))
 }
 
-func embedCheck(ctx context.Context, a *api, wanted string) check {
+// localCheck reads the whole of an embedder that runs inside this program.
+func localCheck(name string) (c check) {
+	const title = "embedding model"
+	if name == embed.Builtin && !embed.HasBuiltin {
+		return check{title, "warn", "this program was built without one: passages are found by their words alone; set EMBED_MODEL to a packed file or a model on Ollama"}
+	}
+	var l locals
+	m, id, err := l.get(name)
+	if err != nil {
+		return check{title, "fail", err.Error()}
+	}
+	defer func() {
+		if err := l.close(); err != nil {
+			c = check{title, "fail", err.Error()}
+		}
+	}()
+	if err := m.Verify(); err != nil {
+		return check{title, "fail", err.Error()}
+	}
+	return check{title, "ok", fmt.Sprintf("%s: %s, %d dimensions, kernel %s, checksum %.12s as packed", name, m.Identity().Name, id.Dimension, m.Kernel(), id.Digest)}
+}
+
+// embedCheck looks for an embedding model on Ollama.
+func embedCheck(ctx context.Context, a *api, name string) check {
 	var list struct {
 		Models []struct {
 			Name string `json:"name"`
@@ -120,10 +150,6 @@ func embedCheck(ctx context.Context, a *api, wanted string) check {
 	}
 	if err := a.get(ctx, "GET", "/api/models", nil, &list); err != nil {
 		return check{"embedding model", "warn", err.Error()}
-	}
-	name := wanted
-	if name == "" {
-		name = defaultEmbedModel
 	}
 	for _, m := range list.Models {
 		if m.Name == name || strings.TrimSuffix(m.Name, ":latest") == name {

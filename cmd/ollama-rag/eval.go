@@ -2,24 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/ollama-rag/ollama-rag/internal/chunk"
 	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/eval"
+	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/search"
 	"github.com/ollama-rag/ollama-rag/internal/text"
 	"github.com/ollama-rag/ollama-rag/internal/upstream"
+	"github.com/ollama-rag/ollama-rag/internal/worth"
 )
 
 func evalCommand() *cobra.Command {
@@ -28,8 +33,8 @@ func evalCommand() *cobra.Command {
 		Use:   "eval --beir DIR",
 		Short: "Measure retrieval on a collection with known answers",
 		Long: `Reads a collection in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv), indexes each document as one
-passage, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
-binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL on Ollama.`,
+passage or, with --cut, as ingest would, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
+binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := settings(cmd)
@@ -44,8 +49,9 @@ binary: every document that the qrels list counts. vector and hybrid embed with 
 	}
 	cmd.Flags().StringVar(&f.dir, "beir", "", "folder of the collection")
 	cmd.Flags().StringVar(&f.questions, "queries", "", "take the questions from this folder instead")
-	cmd.Flags().StringVar(&f.method, "method", "hybrid", "hybrid, vector or bm25")
-	cmd.Flags().Float64Var(&f.weight, "bm25-weight", 0.5, "share of the words in hybrid, 0 to 1")
+	cmd.Flags().StringVar(&f.method, "method", "hybrid", "hybrid, vector or bm25, or several with commas between")
+	cmd.Flags().Float64Var(&f.weight, "bm25-weight", -1, "share of the words in hybrid, 0 to 1; below 0 it follows the languages and what the embedder is worth in them")
+	cmd.Flags().BoolVar(&f.cut, "cut", false, "cut documents into passages as ingest does; a document counts by its best passage")
 	cmd.Flags().BoolVar(&f.rrf, "rrf", false, "fuse by reciprocal ranks")
 	return cmd
 }
@@ -53,48 +59,84 @@ binary: every document that the qrels list counts. vector and hybrid embed with 
 type evalFlags struct {
 	dir, questions, method string
 	weight                 float64
-	rrf                    bool
+	rrf, cut               bool
 }
 
 // evalDB names the one knowledge base of an evaluation.
 const evalDB = "eval"
 
-func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) error {
-	method := rag.Method(f.method)
-	if !slices.Contains([]rag.Method{rag.Hybrid, rag.Vector, rag.BM25}, method) {
-		return usageError{fmt.Errorf("--method %q: hybrid, vector or bm25 is allowed", f.method)}
+func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) (err error) {
+	var methods []rag.Method
+	for _, name := range strings.Split(f.method, ",") {
+		method := rag.Method(strings.TrimSpace(name))
+		if !slices.Contains([]rag.Method{rag.Hybrid, rag.Vector, rag.BM25}, method) {
+			return usageError{fmt.Errorf("--method %q: hybrid, vector or bm25 is allowed, or several of them with commas between", name)}
+		}
+		methods = append(methods, method)
 	}
 	set, err := eval.Read(f.dir, f.questions)
 	if err != nil {
 		return err
 	}
-	corpus := newMemoryCorpus(set)
-	var embedder rag.Embedder
-	if method != rag.BM25 {
-		if embedder, err = evalEmbedder(ctx, c); err != nil {
+	var cutter *chunk.Cutter
+	if f.cut {
+		cutter = chunk.New(c.ChunkSize, c.ChunkOverlap)
+	}
+	corpus := newMemoryCorpus(set, cutter)
+	e := evaluation{set: set, flags: f, rrfK: c.RRFK}
+	if slices.ContainsFunc(methods, func(m rag.Method) bool { return m != rag.BM25 }) {
+		var local locals
+		defer func() { err = errors.Join(err, local.close()) }()
+		if e.embedder, err = evalEmbedder(ctx, c, &local); err != nil {
 			return err
 		}
-		if err := corpus.embed(ctx, embedder); err != nil {
+		if e.worth, err = worth.Measure(ctx, e.embedder); err != nil {
+			return err
+		}
+		if err := corpus.embed(ctx, e.embedder); err != nil {
 			return err
 		}
 	}
-	indexes := search.New(corpus, "")
-	if _, _, _, err := indexes.Values(ctx, evalDB); err != nil {
+	e.indexes = search.New(corpus, "")
+	if _, _, _, err := e.indexes.Values(ctx, evalDB); err != nil {
 		return err
 	}
+	for _, method := range methods {
+		if err := e.run(ctx, method, asJSON); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evaluation is a collection that is indexed and what it is asked with.
+type evaluation struct {
+	set      eval.Set
+	flags    evalFlags
+	rrfK     float64
+	embedder rag.Embedder // nil: by words alone
+	worth    rag.Worth
+	indexes  *search.Indexes
+}
+
+// run asks every question by one method and prints how well it was answered.
+func (e *evaluation) run(ctx context.Context, method rag.Method, asJSON bool) error {
 	embedTime := time.Duration(0)
-	report, err := eval.Run(ctx, set, func(ctx context.Context, question string, k int) ([]string, error) {
-		q := rag.Query{DB: evalDB, Text: question, Method: method, K: k, BM25Weight: f.weight, RRF: f.rrf, RRFK: c.RRFK}
-		if embedder != nil {
+	report, err := eval.Run(ctx, e.set, func(ctx context.Context, question string, k int) ([]string, error) {
+		q := rag.Query{DB: evalDB, Text: question, Method: method, K: k, Worth: e.worth, RRF: e.flags.rrf, RRFK: e.rrfK}
+		if e.flags.weight >= 0 {
+			q.BM25Weight = &e.flags.weight
+		}
+		if method != rag.BM25 {
 			start := time.Now()
-			vectors, err := embedder.Embed(ctx, rag.ForQuestion, []string{question})
+			vectors, err := e.embedder.Embed(ctx, rag.ForQuestion, []string{question})
 			if err != nil {
 				return nil, err
 			}
 			embedTime += time.Since(start)
 			q.Vector = vectors[0]
 		}
-		found, err := indexes.Retrieve(ctx, q)
+		found, err := e.indexes.Retrieve(ctx, q)
 		ids := make([]string, len(found.Hits))
 		for i, h := range found.Hits {
 			ids[i] = h.Passage.Source
@@ -105,12 +147,15 @@ func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) er
 		return err
 	}
 	if asJSON {
-		return printJSON(report)
+		return printJSON(struct {
+			Method rag.Method `json:"method"`
+			eval.Report
+		}{method, report})
 	}
-	fmt.Printf("%s, %s: %d documents, %d questions\n", report.Set, f.method, len(set.Documents), report.Questions)
+	fmt.Printf("%s, %s: %d documents, %d questions\n", report.Set, method, len(e.set.Documents), report.Questions)
 	fmt.Printf("nDCG@10    %.4f\nrecall@10  %.4f\nMAP        %.4f\n", report.NDCG10, report.Recall10, report.MAP)
 	fmt.Printf("time a question: p50 %s, p95 %s, mean %s", round(report.P50), round(report.P95), round(report.Mean))
-	if embedder != nil {
+	if method != rag.BM25 {
 		fmt.Printf(" (of it embedding %s)", round(embedTime/time.Duration(max(1, report.Questions))))
 	}
 	fmt.Println()
@@ -119,31 +164,37 @@ func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) er
 
 func round(d time.Duration) time.Duration { return d.Round(time.Microsecond) }
 
-func evalEmbedder(ctx context.Context, c config.Config) (rag.Embedder, error) {
+func evalEmbedder(ctx context.Context, c config.Config, local *locals) (rag.Embedder, error) {
+	if isLocal(c.EmbedModel) {
+		m, _, err := local.get(c.EmbedModel)
+		return m, err
+	}
 	up, err := upstream.New(upstreamConfig(c, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, usageError{err}
 	}
 	client := ollama.New(up, ollama.Options{NumThread: c.NumThread})
-	name := c.EmbedModel
-	if name == "" {
-		name = defaultEmbedModel
-	}
-	if _, err := client.Digest(ctx, name); err != nil {
+	if _, err := client.Digest(ctx, c.EmbedModel); err != nil {
 		return nil, err
 	}
-	return client.Embedder(name), nil
+	return client.Embedder(c.EmbedModel), nil
 }
 
-// memoryCorpus holds a collection, one passage a document. It implements search.Corpus.
+// memoryCorpus holds a collection. It implements search.Corpus.
 type memoryCorpus struct{ entries []rag.Entry }
 
-func newMemoryCorpus(set eval.Set) *memoryCorpus {
+// newMemoryCorpus makes a passage of each document, or several if there is a cutter.
+func newMemoryCorpus(set eval.Set, cutter *chunk.Cutter) *memoryCorpus {
 	m := &memoryCorpus{}
-	for i, d := range set.Documents {
-		m.entries = append(m.entries, rag.Entry{Passage: rag.Passage{
-			ID: int64(i + 1), Source: d.ID, Title: d.Title, Text: d.Text, Language: text.Language(d.Title + " " + d.Text),
-		}})
+	for _, d := range set.Documents {
+		passages := []rag.Passage{{Text: d.Text, Language: text.Language(d.Title + " " + d.Text)}}
+		if cutter != nil {
+			passages = cutter.Cut(rag.Extracted{Text: d.Text, Title: d.Title})
+		}
+		for _, p := range passages {
+			p.ID, p.Source, p.Title = int64(len(m.entries)+1), d.ID, d.Title
+			m.entries = append(m.entries, rag.Entry{Passage: p})
+		}
 	}
 	return m
 }
@@ -157,10 +208,7 @@ func (m *memoryCorpus) embed(ctx context.Context, embedder rag.Embedder) error {
 	for batch := range slices.Chunk(m.entries, 64) {
 		texts := make([]string, len(batch))
 		for i, e := range batch {
-			texts[i] = e.Passage.Text
-			if e.Passage.Title != "" {
-				texts[i] = e.Passage.Title + "\n" + e.Passage.Text
-			}
+			texts[i] = ingest.EmbedText(e.Passage.Title, e.Passage)
 		}
 		vectors, err := embedder.Embed(ctx, rag.ForPassage, texts)
 		if err != nil {

@@ -140,11 +140,11 @@ func progressOf() func(rag.IngestReport, bool) {
 		return func(r rag.IngestReport, ended bool) {
 			if !ended && time.Since(last) > 5*time.Second {
 				last = time.Now()
-				fmt.Fprintf(os.Stderr, "%d of %d files, %d passages\n", r.FilesDone, r.Files, r.Passages)
+				fmt.Fprintf(os.Stderr, "%d of %d files, %d passages%s\n", r.FilesDone, r.Files, r.Passages, paceOf(r))
 			}
 		}
 	}
-	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true))
+	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false))
 	return func(r rag.IngestReport, ended bool) {
 		if ended {
 			_ = bar.Clear()
@@ -152,10 +152,18 @@ func progressOf() func(rag.IngestReport, bool) {
 		}
 		if r.Files > 0 {
 			bar.ChangeMax(r.Files)
-			bar.Describe(oneLine(r.Current, 40))
+			bar.Describe(oneLine(r.Current, 40) + paceOf(r))
 			_ = bar.Set(min(r.FilesDone, r.Files)) // a bar that cannot be drawn does no harm
 		}
 	}
+}
+
+// paceOf says how fast the embedder is and how long it will take.
+func paceOf(r rag.IngestReport) string {
+	if r.Rate == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %.0f passages/s, about %s left", r.Rate, (time.Duration(r.SecondsLeft) * time.Second).String())
 }
 
 func outcome(j jobView) error {
@@ -196,7 +204,7 @@ func printReport(j jobView) {
 	case r.Notice != "":
 		fmt.Fprintln(os.Stderr, r.Notice)
 	case r.Embedder == "" && r.Passages > 0:
-		fmt.Fprintln(os.Stderr, "No embedding model: passages are found by their words. To add vectors: `ollama pull nomic-embed-text`, then ingest again.")
+		fmt.Fprintln(os.Stderr, "No embedding model: passages are found by their words. To add vectors, set EMBED_MODEL to a packed file or to a model on Ollama.")
 	}
 	if r.ItemsOmitted > 0 {
 		fmt.Printf("(%d more files are counted but not listed)\n", r.ItemsOmitted)

@@ -21,6 +21,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/cache"
 	"github.com/ollama-rag/ollama-rag/internal/chunk"
 	"github.com/ollama-rag/ollama-rag/internal/config"
+	"github.com/ollama-rag/ollama-rag/internal/embed"
 	"github.com/ollama-rag/ollama-rag/internal/extract"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/metrics"
@@ -59,6 +60,7 @@ type house struct {
 	store     *store.Store
 	upstream  *upstream.Client
 	ollama    *ollama.Client
+	locals    locals
 	indexes   *search.Indexes
 	cache     *cache.Cache
 	extractor *extract.Extractor
@@ -98,10 +100,15 @@ func (h *house) wire(ctx context.Context) error {
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
 	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
 	h.extractor = extract.New(extract.Config{})
-	embedders := &embedders{store: h.store, ollama: h.ollama, wanted: c.EmbedModel}
+	if strings.HasPrefix(c.EmbedModel, embed.FilePrefix) {
+		if _, _, err := h.locals.get(c.EmbedModel); err != nil {
+			return usageError{fmt.Errorf("EMBED_MODEL: %w", err)}
+		}
+	}
+	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &worths{store: h.store, log: h.log}}
 	h.ingest = &ingest.Service{
 		Reader: h.extractor, Cutter: chunk.New(c.ChunkSize, c.ChunkOverlap), Documents: h.store, Jobs: h.store,
-		Embedders: embedders, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
+		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
 	var generator rag.Generator = h.ollama
@@ -112,7 +119,7 @@ func (h *house) wire(ctx context.Context) error {
 		generator = h.metrics.Generator(generator)
 	}
 	h.engine = rag.Engine{
-		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache,
+		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
 		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
 	}
 	return h.ingest.Start(ctx)
@@ -162,6 +169,9 @@ func (h *house) handler(bound net.Addr) http.Handler {
 		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
 	}
 	cfg.Engine = engine
+	for _, r := range h.gateway().Routes() {
+		cfg.Routes = append(cfg.Routes, server.Route(r))
+	}
 	return server.New(cfg).Handler()
 }
 
@@ -180,7 +190,7 @@ func (h *house) close() error {
 	if h.upstream != nil {
 		h.upstream.CloseIdleConnections()
 	}
-	return errors.Join(append(errs, h.store.Close())...)
+	return errors.Join(append(errs, h.locals.close(), h.store.Close())...)
 }
 
 func serve(ctx context.Context, c config.Config) error {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/ollama-rag/ollama-rag/internal/embed"
+	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -12,19 +14,25 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/store"
 )
 
-// defaultEmbedModel is used for new knowledge bases where EMBED_MODEL is not set and the host has it.
-const defaultEmbedModel = "nomic-embed-text"
-
-// embedders finds the embedder that new passages of a knowledge base get: the one it was built with, else the one that is
-// set, else the default where the host has it, else none.
+// embedders finds the embedder that new passages of a knowledge base get: the one it was built with, else EMBED_MODEL.
 type embedders struct {
 	store  *store.Store
 	ollama *ollama.Client
+	locals *locals
 	wanted string // EMBED_MODEL
+	worths *worths
 }
 
 // EmbedderFor implements rag.Embedders for ingest.
 func (e *embedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
+	embedder, id, err := e.find(ctx, db)
+	if err == nil {
+		e.worths.measure(ctx, embedder, id)
+	}
+	return embedder, id, err
+}
+
+func (e *embedders) find(ctx context.Context, db string) (rag.Embedder, rag.EmbedderID, error) {
 	kb, err := e.store.KnowledgeBase(ctx, db)
 	if err != nil {
 		return nil, rag.EmbedderID{}, err
@@ -32,30 +40,85 @@ func (e *embedders) EmbedderFor(ctx context.Context, db string) (rag.Embedder, r
 	if !kb.Embedder.IsZero() {
 		return e.builtWith(ctx, kb)
 	}
-	name := e.wanted
-	if name == "" {
-		has, err := e.ollama.Has(ctx, defaultEmbedModel)
-		if err != nil || !has {
-			return nil, rag.EmbedderID{}, nil //nolint:nilerr // words alone, by the rule for an unset EMBED_MODEL
-		}
-		name = defaultEmbedModel
+	return e.named(ctx, e.wanted)
+}
+
+// next is the embedder that a knowledge base changes to when its vectors are built anew.
+func (e *embedders) next(ctx context.Context) (rag.Embedder, rag.EmbedderID, error) {
+	embedder, id, err := e.named(ctx, e.wanted)
+	if err == nil {
+		e.worths.measure(ctx, embedder, id)
+	}
+	return embedder, id, err
+}
+
+// named finds an embedder by a name of EMBED_MODEL. A program without a model finds by words alone unless told otherwise.
+func (e *embedders) named(ctx context.Context, name string) (rag.Embedder, rag.EmbedderID, error) {
+	if name == embed.Builtin && !embed.HasBuiltin {
+		return nil, rag.EmbedderID{}, nil
+	}
+	if isLocal(name) {
+		return local(e.locals.get(name))
 	}
 	embedder := e.ollama.Embedder(name)
 	id, err := embedder.Identity(ctx)
 	return embedder, id, err
 }
 
+// local keeps a nil model from becoming an embedder that is not nil.
+func local(m *embed.Model, id rag.EmbedderID, err error) (rag.Embedder, rag.EmbedderID, error) {
+	if err != nil {
+		return nil, id, err
+	}
+	return m, id, nil
+}
+
 // builtWith finds the knowledge base's own embedder, and refuses a model of its name that is another one by now.
 func (e *embedders) builtWith(ctx context.Context, kb rag.KnowledgeBase) (rag.Embedder, rag.EmbedderID, error) {
-	embedder := e.ollama.Embedder(kb.Embedder.Name)
+	if isLocal(kb.Embedder.Name) {
+		return e.builtWithLocal(kb)
+	}
 	digest, err := e.ollama.Digest(ctx, kb.Embedder.Name)
 	if err != nil {
 		return nil, rag.EmbedderID{}, err
 	}
 	if digest != kb.Embedder.Digest {
-		return nil, rag.EmbedderID{}, rag.Errorf(rag.Conflict, "embedder_changed", "the model %s has changed since the knowledge base %q was built with it: delete the knowledge base and ingest again", kb.Embedder.Name, kb.Name)
+		return nil, rag.EmbedderID{}, embedderChanged(kb)
 	}
-	return embedder, kb.Embedder, nil
+	return e.ollama.Embedder(kb.Embedder.Name), kb.Embedder, nil
+}
+
+// builtWithLocal takes the file that EMBED_MODEL names where the knowledge base's own has moved: the digest decides.
+func (e *embedders) builtWithLocal(kb rag.KnowledgeBase) (rag.Embedder, rag.EmbedderID, error) {
+	m, id, err := e.locals.get(kb.Embedder.Name)
+	if (err != nil || id.Digest != kb.Embedder.Digest) && isLocal(e.wanted) && e.wanted != kb.Embedder.Name {
+		if other, otherID, otherErr := e.locals.get(e.wanted); otherErr == nil && otherID.Digest == kb.Embedder.Digest {
+			return other, kb.Embedder, nil
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, rag.EmbedderID{}, err
+	case id.Digest != kb.Embedder.Digest:
+		return nil, rag.EmbedderID{}, embedderChanged(kb)
+	}
+	return m, kb.Embedder, nil
+}
+
+func embedderChanged(kb rag.KnowledgeBase) error {
+	return rag.Errorf(rag.Conflict, "embedder_changed", "the embedding model %s has changed since the knowledge base %q was built with it: build its vectors anew with `ollama-rag dbs reindex %s`", kb.Embedder.Name, kb.Name, kb.Name)
+}
+
+// offline says whether a knowledge base gets its vectors without a model server.
+func (e *embedders) offline(ctx context.Context, db string) bool {
+	kb, err := e.store.KnowledgeBase(ctx, db)
+	if err != nil {
+		return false
+	}
+	if kb.Embedder.IsZero() {
+		return isLocal(e.wanted)
+	}
+	return isLocal(kb.Embedder.Name)
 }
 
 // questionEmbedders finds the embedder for questions: only that which a knowledge base was built with is of use.
@@ -117,6 +180,12 @@ func (m models) Models(ctx context.Context) ([]server.ModelInfo, error) {
 func (m models) ChatModel(ctx context.Context) (string, error) {
 	model, err := m.h.ollama.ChatModel(ctx, m.h.config.LLMModel)
 	return model.Name, err
+}
+
+// gateway is Ollama's and OpenAI's own API over the same hosts.
+func (h *house) gateway() *gateway.Gateway {
+	c := h.config
+	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.locals.gateway(), MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts})
 }
 
 func (h *house) hosts() []server.Host {

@@ -16,7 +16,7 @@ const module = "github.com/ollama-rag/ollama-rag/"
 var leaves = []string{"breaker", "vec", "text", "problem", "wire"}
 
 // adapters import rag and any leaves, never each other.
-var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "ingest", "ollama", "search", "server", "store", "upstream"}
+var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "gateway", "ingest", "ollama", "search", "server", "store", "upstream", "worth"}
 
 // only names the one package that may import a library.
 var only = map[string]string{
@@ -65,6 +65,8 @@ func allowed(from, to string) bool {
 		return to != "server" && to != "web"
 	case slices.Contains(adapters, from):
 		return to == "rag" || slices.Contains(leaves, to)
+	case strings.HasPrefix(from, to+"/internal/"):
+		return true // a package's own tools
 	case from == "ollamatest":
 		return to == "wire"
 	}

@@ -25,8 +25,9 @@ func key(question string) rag.CacheKey {
 
 func answer(text string) rag.Answer { return rag.Answer{DB: "kb", Text: text} }
 
-// at is the unit vector of an angle whose cosine to {1, 0} is given.
-func at(cosine float64) []float32 {
+// at is the unit vector whose similarity to {1, 0} is given.
+func at(similarity float64) []float32 {
+	cosine := 1 - (1-similarity)/2.5
 	return []float32{float32(cosine), float32(math.Sqrt(1 - cosine*cosine))}
 }
 
@@ -77,18 +78,18 @@ func TestScopesNeverMix(t *testing.T) {
 
 func TestTheNearestQuestionIsServedFromTheThresholdOn(t *testing.T) {
 	for _, c := range []struct {
-		threshold, cosine float64
-		want              string
+		threshold, similarity float64
+		want                  string
 	}{
-		{.95, .95, "semantic"}, {.95, .9501, "semantic"}, {.95, .9499, "miss"}, {1, 1, "semantic"}, {1, .9999, "miss"}, {.5, .5, "semantic"}, {.9, -1, "miss"},
+		{.95, .95, "semantic"}, {.95, .9501, "semantic"}, {.95, .9499, "miss"}, {1, 1, "semantic"}, {1, .9999, "miss"}, {.5, .5, "semantic"}, {.9, 0, "miss"},
 	} {
 		conf := config
 		conf.Threshold = c.threshold
 		cache := New(conf)
 		cache.Remember(key("stored"), at(1), answer("a"))
-		r, how := look(cache, key("asked"), at(c.cosine))
-		if how != c.want || how == "semantic" && (math.Abs(r.Similarity-c.cosine) > 1e-6 || r.Similarity > 1 || r.Question != "stored") {
-			t.Errorf("threshold %g, cosine %g: %s, %+v", c.threshold, c.cosine, how, r)
+		r, how := look(cache, key("asked"), at(c.similarity))
+		if how != c.want || how == "semantic" && (math.Abs(r.Similarity-c.similarity) > 1e-6 || r.Similarity > 1 || r.Question != "stored") {
+			t.Errorf("threshold %g, similarity %g: %s, %+v", c.threshold, c.similarity, how, r)
 		}
 	}
 	cache := New(config)

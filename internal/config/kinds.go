@@ -208,6 +208,13 @@ func notEmpty(v string) error {
 	return nil
 }
 
+func embedModel(v string) error {
+	if path, file := strings.CutPrefix(v, "file:"); v == "" || file && path == "" {
+		return errors.New("builtin, file:PATH or the name of a model on Ollama is allowed")
+	}
+	return nil
+}
+
 var dbNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 func dbName(v string) error {

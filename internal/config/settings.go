@@ -19,6 +19,8 @@ type Config struct {
 	MaxUploadTotal int64
 	IngestRoots    []string
 	MaxFiles       int
+	GatewayMaxBody int64
+	GatewayTexts   int
 	DBName         string
 	LogLevel       slog.Level
 	LogFormat      string
@@ -86,6 +88,8 @@ func (c *Config) settings() []*Setting {
 		bytes(&c.MaxUploadTotal, "MAX_UPLOAD_TOTAL_BYTES", 2<<30, "largest upload, all its files together", 1<<10),
 		list(&c.IngestRoots, "INGEST_ROOTS", "", "", "folders that POST /api/ingest may read; unset: working, home and temporary folder while no keys are set, else none", nil),
 		number(&c.MaxFiles, "INGEST_MAX_FILES", 100_000, "most files of one ingest job", 1, 10_000_000),
+		bytes(&c.GatewayMaxBody, "GATEWAY_MAX_BODY_BYTES", 64<<20, "largest request body on the routes of Ollama's and OpenAI's API", 1<<10),
+		number(&c.GatewayTexts, "GATEWAY_MAX_TEXTS", 2048, "most texts of one request that the embedder in the binary answers", 1, 1_000_000),
 		text(&c.DBName, "DB_NAME", "", "default", "knowledge base of requests that name none", dbName),
 		level(&c.LogLevel, "LOG_LEVEL", "info", "least level of log lines: debug, info, warn, error"),
 		choice(&c.LogFormat, "LOG_FORMAT", "text", "form of log lines", "text", "json"),
@@ -95,7 +99,7 @@ func (c *Config) settings() []*Setting {
 		choice(&c.Provider, "PROVIDER", "ollama", "kind of model server", "ollama"),
 		list(&c.BaseURLs, "OLLAMA_BASE_URL", "", "http://localhost:11434", "Ollama hosts, comma-separated; unset: OLLAMA_HOST, else the default", baseURL),
 		text(&c.LLMModel, "LLM_MODEL", "", "", "chat model; unset: llama3.1:8b where present, else the one that is loaded, else the newest", nil),
-		text(&c.EmbedModel, "EMBED_MODEL", "", "", "embedding model on Ollama; unset: nomic-embed-text where present, else none (words alone)", nil),
+		text(&c.EmbedModel, "EMBED_MODEL", "", "builtin", "embedder of new knowledge bases: builtin is the one inside this program, file:PATH a packed model, any other name a model on Ollama", embedModel),
 		number(&c.NumCtx, "OLLAMA_NUM_CTX", 4096, "context window that is asked for, in tokens", 1024, 1<<20),
 		number(&c.NumThread, "OLLAMA_NUM_THREAD", 0, "threads of a model call; 0 leaves it to Ollama", 0, 1024),
 		number(&c.NumGPU, "OLLAMA_NUM_GPU", -1, "layers on the GPU; -1 leaves it to Ollama", -1, 1024),

@@ -13,4 +13,7 @@ var (
 	model1 string
 )
 
+// HasBuiltin says whether this program has a model in it.
+const HasBuiltin = true
+
 func builtin() (source, error) { return memory{stringBytes(model0), stringBytes(model1)}, nil }

@@ -2,6 +2,10 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -9,44 +13,103 @@ import (
 
 // embedding makes vectors for one job. After the embedder failed once, the rest of the job goes on without it.
 type embedding struct {
-	service *Service
-	base    string
-	failed  error
-	name    string
+	service  *Service
+	base     string
+	failed   error
+	name     string
+	yields   bool      // to jobs that wait
+	progress func(int) // told of each vector batch; may be nil
 }
 
-// passages embeds a document's passages: nil vectors without an error where no embedder answers.
-func (e *embedding) passages(ctx context.Context, title string, passages []rag.Passage) ([][]float32, rag.EmbedderID, error) {
+// made are the vectors of passages, and the key of each.
+type made struct {
+	vectors [][]float32 // nil where no embedder answers
+	keys    []string
+	id      rag.EmbedderID
+}
+
+// passages embeds a document's passages: no vectors without an error where no embedder answers.
+func (e *embedding) passages(ctx context.Context, title string, passages []rag.Passage) (made, error) {
 	if e.failed != nil {
-		return nil, rag.EmbedderID{}, nil //nolint:nilerr // passages are kept without vectors then
+		return made{}, nil //nolint:nilerr // passages are kept without vectors then
 	}
 	embedder, id, err := e.service.Embedders.EmbedderFor(ctx, e.base)
 	if err == nil && id.IsZero() {
-		return nil, id, nil
+		return made{}, nil
 	}
-	var vectors [][]float32
+	var m made
 	if err == nil {
 		texts := make([]string, len(passages))
 		for i, p := range passages {
 			texts[i] = EmbedText(title, p)
 		}
-		start := time.Now()
-		vectors, err = embedEach(ctx, embedder, texts)
-		e.service.observe(StageEmbed, start)
+		m, err = e.embed(ctx, embedder, id, texts)
 	}
 	if ctx.Err() != nil {
-		return nil, id, ctx.Err()
+		return made{}, ctx.Err()
 	}
 	if err != nil {
 		e.failed = err
 		e.service.Log.Warn("embedder does not answer; passages are kept and get their vectors later", "db", e.base, "error", err)
-		return nil, rag.EmbedderID{}, nil
-	}
-	for _, v := range vectors {
-		id.Dimension = max(id.Dimension, len(v))
+		return made{}, nil
 	}
 	e.name = id.Name
-	return vectors, id, nil
+	return m, nil
+}
+
+// embed gives texts their vectors: those that were made before as they are, the others in small batches, so that whoever stops
+// the job waits for one batch at most.
+func (e *embedding) embed(ctx context.Context, embedder rag.Embedder, id rag.EmbedderID, texts []string) (made, error) {
+	m := made{vectors: make([][]float32, len(texts)), keys: make([]string, len(texts)), id: id}
+	for i, text := range texts {
+		m.keys[i] = vectorKey(id, text)
+	}
+	known, err := e.service.Documents.KnownVectors(ctx, m.keys)
+	if err != nil {
+		return m, err
+	}
+	var missing []int
+	for i, key := range m.keys {
+		if v, ok := known[key]; ok {
+			m.vectors[i] = v
+		} else {
+			missing = append(missing, i)
+		}
+	}
+	e.told(len(texts) - len(missing))
+	for batch := range slices.Chunk(missing, e.service.Config.EmbedBatch) {
+		wanted := make([]string, len(batch))
+		for j, i := range batch {
+			wanted[j] = texts[i]
+		}
+		start := time.Now()
+		vectors, err := embedEach(ctx, embedder, wanted)
+		e.service.observe(StageEmbed, start)
+		if err != nil {
+			return m, err
+		}
+		for j, i := range batch {
+			m.vectors[i] = vectors[j]
+		}
+		e.told(len(batch))
+	}
+	for _, v := range m.vectors {
+		m.id.Dimension = max(m.id.Dimension, len(v))
+	}
+	return m, nil
+}
+
+func (e *embedding) told(n int) {
+	if e.progress != nil && n > 0 {
+		e.progress(n)
+	}
+}
+
+// vectorKey says what a vector was made of and by whom: one that is there under the same key need not be made again.
+func vectorKey(id rag.EmbedderID, text string) string {
+	h := sha256.New()
+	_, _ = fmt.Fprintf(h, "%s\x00%s\x00%s", id.Digest, id.Prefix, text) // a hash takes everything
+	return base64.RawStdEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
 // embedEach embeds texts, and finds those that the embedder refuses by halving: each of them gets an empty vector, which
@@ -108,25 +171,28 @@ func (s *Service) makeUp(ctx context.Context, j *job, e *embedding) error {
 
 // embedPending works through the passages without vectors, batch by batch, and says how many it made and how many are left.
 func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(int)) (made, left int, err error) {
-	for e.failed == nil {
-		batch, err := s.Documents.Pending(ctx, e.base, s.Config.EmbedBatch)
+	for e.failed == nil && !(e.yields && s.waiting()) {
+		batch, err := s.Documents.Pending(ctx, e.base, s.Config.StoreBatch)
 		if err != nil {
 			return made, 0, err
 		}
 		if len(batch) == 0 {
 			s.setPending(e.base, false)
-			return made, 0, nil
+			if made > 0 {
+				err = s.Documents.DropAside(ctx, e.base)
+			}
+			return made, 0, err
 		}
-		vectors, id, err := e.mixed(ctx, batch)
+		m, err := e.mixed(ctx, batch)
 		if err != nil {
 			return made, len(batch), err
 		}
-		if vectors == nil {
+		if m.vectors == nil {
 			break
 		}
 		set := 0
 		err = s.change(ctx, e.base, func() (rag.Update, error) {
-			u, err := s.Documents.SetVectors(ctx, e.base, id, batch, vectors)
+			u, err := s.Documents.SetVectors(ctx, e.base, m.id, batch, m.vectors, m.keys)
 			set = len(u.Add)
 			return u, err
 		})
@@ -143,7 +209,7 @@ func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(
 	if err != nil {
 		return made, 0, err
 	}
-	s.setPending(e.base, e.failed != nil && len(rest) > 0)
+	s.setPending(e.base, (e.failed != nil || e.yields && s.waiting()) && len(rest) > 0)
 	return made, len(rest), nil
 }
 
@@ -151,7 +217,7 @@ func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(
 const maxPendingCount = 10_000
 
 // mixed embeds passages of several documents.
-func (e *embedding) mixed(ctx context.Context, batch []rag.Passage) ([][]float32, rag.EmbedderID, error) {
+func (e *embedding) mixed(ctx context.Context, batch []rag.Passage) (made, error) {
 	titled := make([]rag.Passage, len(batch))
 	for i, p := range batch {
 		p.Text = EmbedText(p.Title, p)
@@ -171,11 +237,15 @@ func (s *Service) setPending(base string, pending bool) {
 	}
 }
 
-// catchUp tries again to give vectors to passages that wait for them.
+// waiting says whether a job waits for the worker.
+func (s *Service) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0
+}
+
+// catchUp tries again to give vectors to passages that wait for them, until a job comes.
 func (s *Service) catchUp(ctx context.Context) {
-	if !s.awake.Load() {
-		return
-	}
 	s.mu.Lock()
 	bases := make([]string, 0, len(s.pending))
 	for base := range s.pending {
@@ -183,7 +253,10 @@ func (s *Service) catchUp(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, base := range bases {
-		made, _, err := s.embedPending(ctx, &embedding{service: s, base: base}, func(int) {})
+		if !s.awake.Load() && (s.Offline == nil || !s.Offline(ctx, base)) {
+			continue
+		}
+		made, _, err := s.embedPending(ctx, &embedding{service: s, base: base, yields: true}, func(int) {})
 		if rag.KindOf(err) == rag.NotFound {
 			s.setPending(base, false)
 			continue
@@ -197,10 +270,10 @@ func (s *Service) catchUp(ctx context.Context) {
 	}
 }
 
-// made counts the vectors that are not empty.
-func made(vectors [][]float32) int {
+// count is how many vectors there are that are not empty.
+func (m made) count() int {
 	n := 0
-	for _, v := range vectors {
+	for _, v := range m.vectors {
 		if len(v) > 0 {
 			n++
 		}

@@ -28,7 +28,13 @@ type Documents interface {
 	Origins(ctx context.Context, base string) (map[string]string, error)
 	Pending(ctx context.Context, base string, n int) ([]rag.Passage, error)
 	PendingBases(ctx context.Context) ([]string, error)
-	SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32) (rag.Update, error)
+	SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32, keys []string) (rag.Update, error)
+	KnownVectors(ctx context.Context, keys []string) (map[string][]float32, error)
+	CountPassages(ctx context.Context, base string) (int, error)
+	AllPassages(ctx context.Context, base string, after int64, n int) ([]rag.Passage, error)
+	SetAside(ctx context.Context, base string, keys []string, vectors [][]float32) error
+	DropAside(ctx context.Context, base string) error
+	ResetVectors(ctx context.Context, base string) (rag.Update, error)
 }
 
 // Jobs keeps jobs.

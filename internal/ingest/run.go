@@ -23,6 +23,7 @@ type file struct {
 	source string
 	path   string
 	upload bool
+	size   int64 // bytes, as the folder says
 	err    error // why it cannot be read
 	known  rag.KnownDocument
 	old    bool // ingested before
@@ -67,7 +68,12 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 		}
 		return nil
 	})
-	embed := &embedding{service: s, base: j.DB}
+	all := int64(0)
+	for _, f := range files {
+		all += f.size
+	}
+	pace := newPace(j, float64(all))
+	embed := &embedding{service: s, base: j.DB, progress: pace.embedded}
 	group.Go(func() error {
 		for f := range ready {
 			select {
@@ -76,9 +82,11 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 				return working.Err()
 			}
 			j.update(func(job *rag.Job) { job.Report.Current = f.source })
+			pace.begin(float64(f.size), len(f.new.Passages))
 			if err := s.finish(working, j, f, embed); err != nil {
 				return err
 			}
+			pace.finish()
 		}
 		return nil
 	})
@@ -229,6 +237,7 @@ func mainLanguage(passages []rag.Passage) string {
 
 // finish embeds and stores one file, tells the followers, and writes the outcome into the report.
 func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding) error {
+	vectors := 0
 	item := rag.ReportItem{Source: f.source, Kind: f.new.Document.MediaType, Encoding: f.new.Document.Encoding, Warnings: f.new.Document.Warnings}
 	switch {
 	case f.err != nil && ctx.Err() != nil:
@@ -238,11 +247,11 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 	case f.same:
 		item.Status = rag.FileUnchanged
 	default:
-		vectors, id, err := embed.passages(ctx, f.new.Document.Title, f.new.Passages)
+		m, err := embed.passages(ctx, f.new.Document.Title, f.new.Passages)
 		if err != nil {
 			return err
 		}
-		f.new.Vectors, f.new.Embedder = vectors, id
+		f.new.Vectors, f.new.Keys, f.new.Embedder, vectors = m.vectors, m.keys, m.id, m.count()
 		start := time.Now()
 		err = s.change(ctx, j.DB, func() (u rag.Update, err error) {
 			return s.Documents.Put(ctx, j.DB, f.new)
@@ -259,7 +268,7 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 	j.update(func(job *rag.Job) {
 		job.Report.Add(item)
 		job.Report.Bytes += f.new.Bytes
-		job.Report.Vectors += made(f.new.Vectors)
+		job.Report.Vectors += vectors
 	})
 	s.mu.Lock()
 	s.stats.Files[item.Status]++

@@ -22,7 +22,8 @@ type Config struct {
 	MaxQueued    int           // most jobs that wait; 1,000
 	MaxFiles     int           // most files of one job; 100,000
 	ReadTimeout  time.Duration // longest that reading one file may take; 2 min
-	EmbedBatch   int           // passages embedded and stored in one step when vectors are made up for; 64
+	EmbedBatch   int           // passages embedded in one step; 16
+	StoreBatch   int           // passages stored in one step when vectors are made up for; 64
 	RetryPending time.Duration // how often passages without vectors are tried again; 30 s
 }
 
@@ -40,7 +41,10 @@ func (c Config) withDefaults() Config {
 		c.ReadTimeout = 2 * time.Minute
 	}
 	if c.EmbedBatch == 0 {
-		c.EmbedBatch = 64
+		c.EmbedBatch = 16
+	}
+	if c.StoreBatch == 0 {
+		c.StoreBatch = 64
 	}
 	if c.RetryPending == 0 {
 		c.RetryPending = 30 * time.Second
@@ -55,6 +59,9 @@ type Service struct {
 	Documents Documents
 	Jobs      Jobs
 	Embedders rag.Embedders
+	// Next finds the embedder that a knowledge base changes to when its vectors are built anew; nil: it cannot.
+	Next      func(ctx context.Context) (rag.Embedder, rag.EmbedderID, error)
+	Offline   func(ctx context.Context, base string) bool // whether a knowledge base gets its vectors without a model server; nil: never
 	Followers []Follower
 	Log       *slog.Logger
 	Config    Config
@@ -107,8 +114,12 @@ func (s *Service) Start(ctx context.Context) error {
 		if err := json.Unmarshal(r.Data, &j); err != nil {
 			return fmt.Errorf("unfinished job %s: %w", r.ID, err)
 		}
+		if j.State == rag.JobPaused {
+			s.jobs[j.ID] = &job{Job: j, done: make(chan struct{})}
+			continue
+		}
 		j.State, j.Report = rag.JobQueued, rag.IngestReport{}
-		s.enqueue(j)
+		s.enqueue(&job{Job: j, done: make(chan struct{})})
 	}
 	waiting, err := s.Documents.PendingBases(ctx)
 	if err != nil {
@@ -123,8 +134,8 @@ func (s *Service) Start(ctx context.Context) error {
 	return nil
 }
 
-// Wake lets passages that wait for their vectors be made up for. Until somebody has asked for something, nothing is sent to a
-// model server.
+// Wake lets passages that wait for the vectors of a model server be made up for. Until somebody has asked for something, nothing
+// is sent to one.
 func (s *Service) Wake() { s.awake.Store(true) }
 
 // Started says whether Start was called and did not fail.
@@ -166,16 +177,15 @@ func (s *Service) Submit(ctx context.Context, req rag.IngestRequest) (rag.Job, e
 	if err := s.keep(ctx, j); err != nil {
 		return rag.Job{}, err
 	}
-	s.enqueue(j)
+	s.enqueue(&job{Job: j, done: make(chan struct{})})
 	return j, nil
 }
 
-func (s *Service) enqueue(j rag.Job) {
+func (s *Service) enqueue(j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	entry := &job{Job: j, done: make(chan struct{})}
-	s.jobs[j.ID] = entry
-	s.queue = append(s.queue, entry)
+	s.jobs[j.ID] = j
+	s.queue = append(s.queue, j)
 	select {
 	case s.wake <- struct{}{}:
 	default:

@@ -36,7 +36,11 @@ func (s *Service) list(req rag.IngestRequest, progress func(int)) ([]*file, erro
 		if err == nil && !s.Reader.Supports(source) {
 			err = rag.Errorf(rag.Unreadable, "unsupported", "%s files are not a kind that can be read (.txt .md .html .pdf .docx)", kindName(source))
 		}
-		files = append(files, &file{source: source, path: path, upload: upload, err: err, result: make(chan struct{})})
+		f := &file{source: source, path: path, upload: upload, err: err, result: make(chan struct{})}
+		if info, err := os.Stat(path); err == nil && f.err == nil {
+			f.size = info.Size()
+		}
+		files = append(files, f)
 		progress(len(files))
 		return nil
 	}

@@ -8,7 +8,7 @@ type Request struct {
 	Question    string
 	Method      Method
 	K           int
-	BM25Weight  float64
+	BM25Weight  *float64 // nil: by languages and the embedder's worth
 	RRF         bool
 	RRFK        float64
 	Filter      Filter

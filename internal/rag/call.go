@@ -34,7 +34,9 @@ type Call struct {
 type callKey struct{}
 
 // WithCall says what requests under ctx are for.
-func WithCall(ctx context.Context, c Call) context.Context { return context.WithValue(ctx, callKey{}, c) }
+func WithCall(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
 
 // CallOf is what WithCall said; false if nothing was.
 func CallOf(ctx context.Context) (Call, bool) {

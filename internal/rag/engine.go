@@ -21,8 +21,12 @@ type Engine struct {
 	Models    Models
 	Generator Generator
 	Cache     Recaller
-	Limits    Limits
-	Provider  string
+	// CacheEmbedder gives Cache its vectors, for every knowledge base the same; nil or a zero id: the very same question alone is
+	// recalled.
+	CacheEmbedder Embedders
+	Worth         func(context.Context, EmbedderID) Worth // what an embedder is worth in each language; nil, or nil from it, where nobody has measured
+	Limits        Limits
+	Provider      string
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
 	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
@@ -68,19 +72,21 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	t.Recall = since(start)
 
-	vector, t2, embedErr := e.embed(ctx, req)
-	t.Embed = t2
+	embedding := time.Now()
+	vector, _, embedErr := e.embed(ctx, req)
 	if err := ctx.Err(); err != nil {
 		return stage("embed question", err)
 	}
+	near := e.cacheVector(ctx, req, kb, vector)
+	t.Embed = since(embedding)
 	if recall {
-		if r, ok := e.Cache.RecallNear(key, vector); ok {
+		if r, ok := e.Cache.RecallNear(key, near); ok {
 			return replay(emit, r, CacheSemantic, t, start)
 		}
 	}
 
 	began := time.Now()
-	found, err := e.Retriever.Retrieve(ctx, req.query(vector))
+	found, err := e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector))
 	if err != nil {
 		return stage("retrieve", err)
 	}
@@ -132,7 +138,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
 	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
-		e.Cache.Remember(key, vector, a)
+		e.Cache.Remember(key, near, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
 }
@@ -276,11 +282,15 @@ func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, s
 	return emit(Event{Kind: EventDone, Answer: &a})
 }
 
-func (r Request) query(vector []float32) Query {
-	return Query{
+func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector []float32) Query {
+	q := Query{
 		DB: r.DB, Text: r.Question, Vector: vector, Method: r.Method, K: r.K,
 		BM25Weight: r.BM25Weight, RRF: r.RRF, RRFK: r.RRFK, Filter: r.Filter,
 	}
+	if vector != nil && e.Worth != nil {
+		q.Worth = e.Worth(ctx, kb.Embedder)
+	}
+	return q
 }
 
 // cacheKey covers everything that can change the answer. Filters are sets: their order does not matter.
@@ -294,7 +304,7 @@ func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 		Limits                       Limits
 		Method                       Method
 		K                            int
-		BM25Weight                   float64
+		BM25Weight                   *float64
 		RRF                          bool
 		RRFK                         float64
 		Languages, Versions, Sources []string

@@ -16,7 +16,8 @@ type Found struct {
 // Search finds passages without asking a chat model.
 func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
 	start := time.Now()
-	if _, err := e.Bases.KnowledgeBase(ctx, req.DB); err != nil {
+	kb, err := e.Bases.KnowledgeBase(ctx, req.DB)
+	if err != nil {
 		return Found{}, stage("look up knowledge base", err)
 	}
 	var f Found
@@ -26,8 +27,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
 		vector, f.Timings.Embed, embedErr = e.embed(ctx, req)
 	}
 	began := time.Now()
-	var err error
-	if f.Retrieval, err = e.Retriever.Retrieve(ctx, req.query(vector)); err != nil {
+	if f.Retrieval, err = e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector)); err != nil {
 		return Found{}, stage("retrieve", err)
 	}
 	f.Timings.Retrieve, f.Timings.Total = since(began), since(start)
@@ -42,16 +42,24 @@ const noVectors = "The embedder did not answer, so passages were found by their 
 // embed gives the question's vector: nil without an error where the knowledge base has none or the method needs none.
 func (e *Engine) embed(ctx context.Context, req Request) ([]float32, float64, error) {
 	start := time.Now()
-	embedder, id, err := e.Embedders.EmbedderFor(ctx, req.DB)
-	if err != nil {
-		return nil, 0, skipIf(req.Method == BM25, stage("embed question", err))
-	}
-	if id.IsZero() || (req.Method == BM25 && !e.Cache.On()) {
+	if req.Method == BM25 {
 		return nil, 0, nil
 	}
+	embedder, id, err := e.Embedders.EmbedderFor(ctx, req.DB)
+	if err != nil {
+		return nil, 0, stage("embed question", err)
+	}
+	if id.IsZero() {
+		return nil, 0, nil
+	}
+	vector, err := e.embedQuestion(ctx, embedder, id, req.Question)
+	return vector, since(start), err
+}
+
+func (e *Engine) embedQuestion(ctx context.Context, embedder Embedder, id EmbedderID, question string) ([]float32, error) {
 	timed, cancel := context.WithTimeoutCause(ctx, e.embedTimeout(), Errorf(Timeout, "", "the question's vector took longer than OLLAMA_EMBED_TIMEOUT, %s", e.embedTimeout()))
 	defer cancel()
-	vectors, err := embedder.Embed(timed, ForQuestion, []string{req.Question})
+	vectors, err := embedder.Embed(timed, ForQuestion, []string{question})
 	if err != nil && timed.Err() != nil && ctx.Err() == nil {
 		err = context.Cause(timed)
 	}
@@ -59,9 +67,29 @@ func (e *Engine) embed(ctx context.Context, req Request) ([]float32, float64, er
 		err = Errorf(BadUpstream, "", "the embedder %s gave %d vectors for one text", id.Name, len(vectors))
 	}
 	if err != nil {
-		return nil, since(start), skipIf(req.Method == BM25, stage("embed question", err))
+		return nil, stage("embed question", err)
 	}
-	return vectors[0], since(start), nil
+	return vectors[0], nil
+}
+
+// cacheVector gives the question's vector for the answer cache: the one that is there already where the knowledge base has the
+// same embedder. Without one the cache knows the very same question only, which is no fault of the question's.
+func (e *Engine) cacheVector(ctx context.Context, req Request, kb KnowledgeBase, vector []float32) []float32 {
+	if !e.Cache.On() || e.CacheEmbedder == nil || req.NoRecall && req.NoRemember {
+		return nil
+	}
+	embedder, id, err := e.CacheEmbedder.EmbedderFor(ctx, req.DB)
+	if err != nil || id.IsZero() {
+		return nil
+	}
+	if vector != nil && id.Digest == kb.Embedder.Digest && id.Prefix == kb.Embedder.Prefix {
+		return vector
+	}
+	vector, err = e.embedQuestion(ctx, embedder, id, req.Question)
+	if err != nil {
+		return nil
+	}
+	return vector
 }
 
 // defaultEmbedTimeout is how long a question waits for its vector, where nothing else is set.
@@ -72,12 +100,4 @@ func (e *Engine) embedTimeout() time.Duration {
 		return e.EmbedTimeout
 	}
 	return defaultEmbedTimeout
-}
-
-// skipIf drops an error that does not matter.
-func skipIf(unneeded bool, err error) error {
-	if unneeded {
-		return nil
-	}
-	return err
 }

@@ -7,6 +7,7 @@ type JobState string
 const (
 	JobQueued    JobState = "queued"
 	JobRunning   JobState = "running"
+	JobPaused    JobState = "paused" // until somebody resumes it
 	JobDone      JobState = "done"
 	JobFailed    JobState = "failed"
 	JobCancelled JobState = "cancelled"
@@ -29,7 +30,8 @@ type IngestRequest struct {
 	DB      string       `json:"db"`
 	Version string       `json:"version"` // for all of its documents; empty means one made from each file's bytes
 	Paths   []IngestPath `json:"paths"`
-	Spool   string       `json:"spool,omitempty"` // folder of uploaded files, removed when the job ended
+	Spool   string       `json:"spool,omitempty"`   // folder of uploaded files, removed when the job ended
+	Reindex bool         `json:"reindex,omitempty"` // build all vectors anew, with the embedder that is set
 }
 
 // IngestPath is a file or a folder to read.
@@ -77,8 +79,10 @@ type IngestReport struct {
 	Pending      int          `json:"pending,omitempty"` // passages that wait for their vectors
 	Bytes        int64        `json:"bytes"`
 	Seconds      float64      `json:"seconds"`
-	Current      string       `json:"current,omitempty"`  // the file at work
-	Embedder     string       `json:"embedder,omitempty"` // its name; empty means by words alone
+	Rate         float64      `json:"passages_per_second,omitempty"` // with their vectors, since the job began to run
+	SecondsLeft  float64      `json:"seconds_left,omitempty"`        // as far as it can be told by now
+	Current      string       `json:"current,omitempty"`             // the file at work
+	Embedder     string       `json:"embedder,omitempty"`            // its name; empty means by words alone
 	Notice       string       `json:"notice,omitempty"`
 	Items        []ReportItem `json:"items"`
 	ItemsOmitted int          `json:"items_omitted,omitempty"`

@@ -8,6 +8,7 @@ type NewDocument struct {
 	Bytes    int64  // size of the file
 	Passages []Passage
 	Vectors  [][]float32 // nil, or one a passage
+	Keys     []string    // nil, or one a vector: what it was made of and by whom, so that it need not be made again
 	Embedder EmbedderID
 }
 

@@ -61,9 +61,10 @@ type Query struct {
 	Vector     []float32 // unit length; nil when no embedder answered, then Vector and Hybrid fall back to BM25
 	Method     Method
 	K          int
-	BM25Weight float64 // share of the word side in the weighted sum, 0 to 1
-	RRF        bool    // fuse by reciprocal ranks instead of the weighted sum
-	RRFK       float64 // the constant of reciprocal rank fusion
+	BM25Weight *float64 // share of the word side in the weighted sum, 0 to 1; nil follows Worth and the languages
+	Worth      Worth    // of the vectors
+	RRF        bool     // fuse by reciprocal ranks instead of the weighted sum
+	RRFK       float64  // the constant of reciprocal rank fusion
 	Filter     Filter
 }
 

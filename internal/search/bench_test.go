@@ -119,7 +119,7 @@ func BenchmarkIndex(b *testing.B) {
 				var times []time.Duration
 				for i := 0; b.Loop(); i++ {
 					start := time.Now()
-					q := rag.Query{DB: "kb", Text: questions[i%len(questions)], Vector: vec.Normalize(unit), Method: method, K: 10, BM25Weight: .5, Filter: filter}
+					q := rag.Query{DB: "kb", Text: questions[i%len(questions)], Vector: vec.Normalize(unit), Method: method, K: 10, Filter: filter}
 					if _, err := x.Retrieve(b.Context(), q); err != nil {
 						b.Fatal(err)
 					}

@@ -31,7 +31,7 @@ func saved(t testing.TB) (*memory, string) {
 
 func TestASavedIndexAnswersLikeTheOneItWas(t *testing.T) {
 	corpus, path := saved(t)
-	q := rag.Query{Text: "cat meo", Vector: []float32{1, 1, 1}, Method: rag.Hybrid, BM25Weight: 0.5}
+	q := rag.Query{Text: "cat meo", Vector: []float32{1, 1, 1}, Method: rag.Hybrid}
 	got := retrieve(t, New(corpus, filepath.Dir(path)), q)
 	if corpus.reads != 0 {
 		t.Fatal("it was rebuilt")

@@ -30,14 +30,16 @@ func fuse(words, vectors []scored, wordShare, vectorShare func(place int) float6
 	return all
 }
 
-// scaled is the share of a weighted sum: the score, brought to 0..1 by the lowest and the highest of its list, times weight.
-func scaled(list []scored, weight float64) func(int) float64 {
+// scaled is the share of a weighted sum: the score, brought to 0..1 by the lowest and the highest of its list, times the
+// passage's weight.
+func scaled(list []scored, weight func(id int64) float64) func(int) float64 {
 	return func(place int) float64 {
 		low, high := list[len(list)-1].score, list[0].score
+		w := weight(list[place].id)
 		if low == high {
-			return weight
+			return w
 		}
-		return weight * (list[place].score - low) / (high - low)
+		return w * (list[place].score - low) / (high - low)
 	}
 }
 

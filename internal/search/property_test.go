@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/text"
 	"github.com/ollama-rag/ollama-rag/internal/vec"
 	"pgregory.net/rapid"
 )
@@ -158,7 +159,24 @@ func TestHybridIsTheWrittenFormula(t *testing.T) {
 			entries = append(entries, drawEntry(rt, id))
 		}
 		x := New(newMemory(entries...), "")
-		q := rag.Query{Text: drawText(rt, 5), Vector: []float32{1, 0, 2, 0, 3, 0, 4, 0}, BM25Weight: rapid.Float64Range(0, 1).Draw(rt, "weight")}
+		q := rag.Query{Text: drawText(rt, 5), Vector: []float32{1, 0, 2, 0, 3, 0, 4, 0}, Worth: rag.Worth{"en": 1, "vi": .2, rag.OtherLanguages: .6}}
+		q.Text = rapid.SampledFrom([]string{q.Text, "What is the name of the cat that sat on the mat?", "Con mèo tên là gì và nó ở đâu?"}).Draw(rt, "question")
+		if rapid.Bool().Draw(rt, "weighted") {
+			weight := rapid.Float64Range(0, 1).Draw(rt, "weight")
+			q.BM25Weight = &weight
+		}
+		// The weights as docs/adr/0007 has them.
+		weights := func(p rag.Passage) (words, vectors float64) {
+			if q.BM25Weight != nil {
+				return *q.BM25Weight, 1 - *q.BM25Weight
+			}
+			question := text.Language(q.Text)
+			vectors = max(.05, .5*min(q.Worth.In(question), q.Worth.In(p.Language)))
+			if known := question != text.Unknown && p.Language != "" && p.Language != text.Unknown; known && question != p.Language {
+				return .05, vectors
+			}
+			return 1 - vectors, vectors
+		}
 		q.RRF, q.RRFK = rapid.Bool().Draw(rt, "rrf"), rapid.SampledFrom([]float64{0, 10}).Draw(rt, "k")
 		q.Method = rag.Hybrid
 		got := retrieve(t, x, q)
@@ -166,18 +184,20 @@ func TestHybridIsTheWrittenFormula(t *testing.T) {
 			return
 		}
 		want := map[int64]float64{}
-		for _, side := range []struct {
-			method rag.Method
-			weight float64
-		}{{rag.BM25, q.BM25Weight}, {rag.Vector, 1 - q.BM25Weight}} {
-			q.Method = side.method
+		for _, method := range []rag.Method{rag.BM25, rag.Vector} {
+			q.Method = method
 			hits := retrieve(t, x, q).Hits
 			for rank, hit := range hits {
 				low, high, share := hits[len(hits)-1].Score, hits[0].Score, 1.0
 				if high > low {
 					share = (hit.Score - low) / (high - low)
 				}
-				share *= side.weight
+				words, vectors := weights(hit.Passage)
+				if method == rag.BM25 {
+					share *= words
+				} else {
+					share *= vectors
+				}
 				if q.RRF {
 					k := q.RRFK
 					if k == 0 {

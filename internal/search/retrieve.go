@@ -74,12 +74,12 @@ func (s *snapshot) find(ctx context.Context, corpus Corpus, q rag.Query, unit []
 		}
 		vectors = vectors[:min(depth, len(vectors))]
 	}
-	found := joined(q, words, vectors)
+	found := s.joined(q, words, vectors)
 	return found[:min(q.K, len(found))], ctx.Err()
 }
 
 // joined fuses what the methods found in the way the query wants.
-func joined(q rag.Query, words, vectors []scored) []fused {
+func (s *snapshot) joined(q rag.Query, words, vectors []scored) []fused {
 	whole := func(list []scored) func(int) float64 { return func(i int) float64 { return list[i].score } }
 	switch {
 	case q.Method != rag.Hybrid:
@@ -91,8 +91,10 @@ func joined(q rag.Query, words, vectors []scored) []fused {
 		}
 		return fuse(words, vectors, reciprocal(k), reciprocal(k))
 	}
-	weight := min(max(q.BM25Weight, 0), 1)
-	return fuse(words, vectors, scaled(words, weight), scaled(vectors, 1-weight))
+	weights := s.weights(q)
+	wordWeight := func(id int64) float64 { w, _ := weights(id); return w }
+	vectorWeight := func(id int64) float64 { _, v := weights(id); return v }
+	return fuse(words, vectors, scaled(words, wordWeight), scaled(vectors, vectorWeight))
 }
 
 // hits reads the passages that were found. Those that are gone meanwhile are left out.

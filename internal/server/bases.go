@@ -146,3 +146,12 @@ func (s *Server) clearCache(w http.ResponseWriter, r *http.Request) error {
 	removed := s.Cache.Clear(b.DB)
 	return writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "removed": removed, "size": s.Cache.Stats().Size})
 }
+
+// reindexDB builds a knowledge base's vectors anew with the embedder that is set, as a job.
+func (s *Server) reindexDB(w http.ResponseWriter, r *http.Request) error {
+	db := r.PathValue("name")
+	if _, err := s.Catalog.KnowledgeBase(r.Context(), db); err != nil {
+		return err
+	}
+	return s.submit(w, r, rag.IngestRequest{DB: db, Reindex: true}, true, nil)
+}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -275,12 +276,14 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, viewJob(j))
 }
 
-func (s *Server) cancelJob(w http.ResponseWriter, r *http.Request) error {
-	j, err := s.Ingest.Cancel(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
+func (s *Server) changeJob(change func(i Ingest, ctx context.Context, id string) (rag.Job, error)) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		j, err := change(s.Ingest, r.Context(), r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, http.StatusOK, viewJob(j))
 	}
-	return writeJSON(w, http.StatusOK, viewJob(j))
 }
 
 func (s *Server) docs(w http.ResponseWriter, r *http.Request) error {

@@ -129,7 +129,19 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		return
 	}
-	p.Write(w)
+	s.writerFor(r)(w, p)
+}
+
+// writerFor finds the shape of a request's errors: that of the API whose route it is, ours elsewhere.
+func (s *Server) writerFor(r *http.Request) func(http.ResponseWriter, problem.Problem) {
+	pattern := r.Pattern
+	if pattern == "" { // refused before it found its route
+		_, pattern = s.mux.Handler(r)
+	}
+	if route, ok := s.foreign[pattern]; ok {
+		return route.Fail
+	}
+	return func(w http.ResponseWriter, p problem.Problem) { p.Write(w) }
 }
 
 func recorderOf(w http.ResponseWriter) *recorder {
@@ -149,16 +161,23 @@ func recorderOf(w http.ResponseWriter) *recorder {
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// ownHeaders keep browsers careful with what is ours.
+var ownHeaders = []struct{ name, value string }{
+	{"X-Content-Type-Options", "nosniff"},
+	{"X-Frame-Options", "DENY"},
+	{"Referrer-Policy", "no-referrer"},
+	{"Cross-Origin-Resource-Policy", "same-origin"},
+	{"Content-Security-Policy", contentPolicy},
+}
+
 // withSecurity sets the headers that keep browsers careful, answers preflights, and refuses requests that a foreign page
 // makes its visitor's browser send.
 func (s *Server) withSecurity(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Content-Security-Policy", contentPolicy)
+		for _, own := range ownHeaders {
+			h.Set(own.name, own.value)
+		}
 		origin := r.Header.Get("Origin")
 		if slices.Contains(s.CORSOrigins, origin) && origin != "" {
 			h.Set("Access-Control-Allow-Origin", origin)
@@ -172,7 +191,9 @@ func (s *Server) withSecurity(next http.Handler) http.Handler {
 		}
 		if r.Method == http.MethodOptions && origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
 			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
-			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID, Cache-Control")
+			// A trusted page may send what it likes: clients of other APIs have many headers of their own.
+			h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+			h.Add("Vary", "Access-Control-Request-Headers")
 			h.Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)
 			return

@@ -89,7 +89,7 @@ func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, err
 	}
 	a.request = rag.Request{
 		DB: s.dbOf(b.DB), Question: b.Query, Method: rag.Method(orElse(b.Method, string(rag.Hybrid))), K: orElse(b.K, DefaultK),
-		BM25Weight: orElse(b.BM25Weight, DefaultWeight), RRF: orElse(b.RRFEnable, s.Defaults.RRF), RRFK: orElse(b.RRFK, s.Defaults.RRFK),
+		BM25Weight: b.BM25Weight, RRF: orElse(b.RRFEnable, s.Defaults.RRF), RRFK: orElse(b.RRFK, s.Defaults.RRFK),
 		Filter: rag.Filter{Languages: b.Languages, Versions: b.Versions, Sources: b.Sources}, Provider: s.Defaults.Provider,
 		Model: b.Model, Temperature: orElse(b.Temperature, 0), Seed: b.Seed, NoDegrade: !orElse(b.Degrade, true),
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/problem"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
@@ -38,6 +39,8 @@ type Ingest interface {
 	Job(ctx context.Context, id string) (rag.Job, error)
 	List(ctx context.Context) ([]rag.Job, error)
 	Cancel(ctx context.Context, id string) (rag.Job, error)
+	Pause(ctx context.Context, id string) (rag.Job, error)
+	Resume(ctx context.Context, id string) (rag.Job, error)
 	Remove(ctx context.Context, base string, sources []string) ([]string, error)
 }
 
@@ -101,6 +104,15 @@ type Models interface {
 	ChatModel(ctx context.Context) (string, error)
 }
 
+// Route is a route of another API. An error of Serve is answered with Fail, in that API's own shape, as are refusals that come
+// before it.
+type Route struct {
+	Pattern string // as http.ServeMux has it
+	Role    string // that a key must have: read, write or admin
+	Serve   func(w http.ResponseWriter, r *http.Request) error
+	Fail    func(w http.ResponseWriter, p problem.Problem)
+}
+
 // Defaults are what requests that name nothing get.
 type Defaults struct {
 	DB       string
@@ -124,6 +136,7 @@ type Config struct {
 	Page     fs.FS
 	Metrics  http.Handler // nil: METRICS_ENABLED is false
 	Observe  func(route string, next http.Handler) http.Handler
+	Routes   []Route // of other APIs, served on the same address
 	Log      *slog.Logger
 	Version  string
 	Defaults Defaults
@@ -143,6 +156,7 @@ type Server struct {
 	Config
 	mux     *http.ServeMux
 	keys    []key
+	foreign map[string]Route // by pattern
 	started time.Time
 }
 
@@ -151,7 +165,7 @@ func New(c Config) *Server {
 	if c.Observe == nil {
 		c.Observe = func(_ string, next http.Handler) http.Handler { return next }
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), keys: parseKeys(c.Keys, c.LocalToken), started: time.Now()}
+	s := &Server{Config: c, mux: http.NewServeMux(), keys: parseKeys(c.Keys, c.LocalToken), foreign: map[string]Route{}, started: time.Now()}
 	s.routes()
 	return s
 }
@@ -173,7 +187,9 @@ func (s *Server) routes() {
 	s.route("POST /api/upload", write, s.upload)
 	s.route("GET /api/jobs", read, s.jobs)
 	s.route("GET /api/jobs/{id}", read, s.job)
-	s.route("DELETE /api/jobs/{id}", write, s.cancelJob)
+	s.route("DELETE /api/jobs/{id}", write, s.changeJob(Ingest.Cancel))
+	s.route("POST /api/jobs/{id}/pause", write, s.changeJob(Ingest.Pause))
+	s.route("POST /api/jobs/{id}/resume", write, s.changeJob(Ingest.Resume))
 	s.route("GET /api/docs", read, s.docs)
 	s.route("GET /api/docs/{id}", read, s.doc)
 	s.route("DELETE /api/docs", write, s.deleteDocs)
@@ -183,6 +199,7 @@ func (s *Server) routes() {
 	s.route("POST /api/dbs/create", admin, s.createDB)
 	s.route("POST /api/dbs/use", write, s.useDB)
 	s.route("DELETE /api/dbs/{name}", admin, s.deleteDB)
+	s.route("POST /api/dbs/{name}/reindex", admin, s.reindexDB)
 
 	s.route("GET /health/live", open, s.live)
 	s.route("GET /health/ready", open, s.ready)
@@ -200,6 +217,10 @@ func (s *Server) routes() {
 
 	s.route("GET /{$}", open, s.page)
 	s.route("GET /static/{path...}", open, s.static)
+	for _, r := range s.Routes {
+		s.foreign[r.Pattern] = r
+		s.route(r.Pattern, roles[r.Role], s.plain(r.Serve))
+	}
 	s.mux.Handle("/", s.Observe("other", s.serve(open, s.unknown)))
 }
 
@@ -218,6 +239,27 @@ func (s *Server) serve(need role, h handler) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
+}
+
+// plain leaves another API's answers without the headers that our own have, unless they were asked for, and keeps our key from
+// what is behind it.
+func (s *Server) plain(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		h := w.Header()
+		for _, own := range ownHeaders {
+			h.Del(own.name)
+		}
+		if h.Get("Access-Control-Allow-Origin") == "" {
+			h.Del("Vary")
+		}
+		if r.Header.Get("X-Request-ID") == "" {
+			h.Del("X-Request-ID")
+		}
+		if have, _ := s.roleOf(r); have != open {
+			r.Header.Del("Authorization")
+		}
+		return next(w, r)
+	}
 }
 
 // unknown answers paths that nobody has, and known paths with a method they lack.

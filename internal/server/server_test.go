@@ -134,7 +134,7 @@ func FuzzBodies(f *testing.F) {
 			if kind := rag.KindOf(err); len(body) <= 1<<16 && kind != rag.Malformed && kind != rag.OutOfBounds {
 				t.Errorf("%q is a fault of kind %s: %v", body, kind, err)
 			}
-		case q.K < 1 || q.K > MaxK || !(q.BM25Weight >= 0 && q.BM25Weight <= 1) || !(q.RRFK > 0 && q.RRFK <= MaxRRFK) || strings.TrimSpace(q.Question) == "" || q.DB == "":
+		case q.K < 1 || q.K > MaxK || q.BM25Weight != nil && !(*q.BM25Weight >= 0 && *q.BM25Weight <= 1) || !(q.RRFK > 0 && q.RRFK <= MaxRRFK) || strings.TrimSpace(q.Question) == "" || q.DB == "":
 			t.Errorf("%q was let in as %+v", body, q)
 		}
 	})

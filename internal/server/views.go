@@ -109,7 +109,7 @@ func answerView(a asked, ans *rag.Answer) queryView {
 	v := queryView{
 		Answer: ans.Text, Contexts: contextsOf(ans.Hits), Metadatas: metadatasOf(ans.Hits), Citations: orEmpty(ans.Citations),
 		DB: a.request.DB, Model: ans.Model, Provider: ans.Provider, Method: a.request.Method, Retrieval: retrievalView{ans.Method},
-		BM25Weight: a.request.BM25Weight, RRFEnable: a.request.RRF, RerankEnable: a.body.RerankEnable, RerankTopN: a.rerankTopN,
+		BM25Weight: orElse(a.request.BM25Weight, DefaultWeight), RRFEnable: a.request.RRF, RerankEnable: a.body.RerankEnable, RerankTopN: a.rerankTopN,
 		Cache: ans.Cache, Degraded: ans.Degraded, DegradedReason: ans.DegradedReason, Notice: ans.Notice, RetryAfter: ans.RetryAfter.Seconds(),
 		DoneReason: ans.DoneReason, Dropped: orEmpty(ans.Dropped), Usage: ans.Usage, Timings: ans.Timings, Warnings: a.warnings,
 	}

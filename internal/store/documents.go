@@ -26,6 +26,9 @@ SELECT d.digest, d.recipe, d.version, d.origin FROM documents d JOIN bases b ON 
 // Put keeps a document, in place of an older one of the same source, and tells the change.
 func (s *Store) Put(ctx context.Context, base string, n rag.NewDocument) (rag.Update, error) {
 	var u rag.Update
+	if n.Keys != nil && len(n.Keys) != len(n.Vectors) {
+		return u, fmt.Errorf("store document: %d keys for %d vectors", len(n.Keys), len(n.Vectors))
+	}
 	if n.Vectors != nil && len(n.Vectors) != len(n.Passages) {
 		return u, fmt.Errorf("store document: %d vectors for %d passages", len(n.Vectors), len(n.Passages))
 	}
@@ -81,7 +84,7 @@ func claimEmbedder(ctx context.Context, tx *sql.Tx, baseID int64, base string, i
 		return nil
 	}
 	if !have.IsZero() {
-		return rag.Errorf(rag.Conflict, "embedder_changed", "the knowledge base %q was built with the embedder %s (%d dimensions) and keeps it; delete the knowledge base and ingest again to change to %s", base, have.Name, have.Dimension, id.Name)
+		return rag.Errorf(rag.Conflict, "embedder_changed", "the knowledge base %q was built with the embedder %s (%d dimensions) and keeps it; `ollama-rag dbs reindex %s` builds its vectors anew with %s", base, have.Name, have.Dimension, base, id.Name)
 	}
 	data, err := json.Marshal(id)
 	if err != nil {
@@ -138,19 +141,22 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		return nil, err
 	}
 	stmt, err := tx.PrepareContext(ctx, `
-INSERT INTO passages (document, chunk, heading, page, start, stop, language, hash, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+INSERT INTO passages (document, chunk, heading, page, start, stop, language, hash, text, vector, key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = stmt.Close() }() // it ends with its transaction at the latest
 	entries := make([]rag.Entry, len(n.Passages))
 	for i, p := range n.Passages {
-		var blob any
+		var blob, key any
+		if n.Keys != nil {
+			key = n.Keys[i]
+		}
 		if n.Vectors != nil {
 			entries[i].Vector = n.Vectors[i]
 			blob = encodeVector(n.Vectors[i])
 		}
-		res, err := stmt.ExecContext(ctx, document, p.Chunk, p.Heading, p.Page, p.Span.Start, p.Span.End, p.Language, p.Hash, p.Text, blob)
+		res, err := stmt.ExecContext(ctx, document, p.Chunk, p.Heading, p.Page, p.Span.Start, p.Span.End, p.Language, p.Hash, p.Text, blob, key)
 		if err != nil {
 			return nil, err
 		}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
@@ -137,9 +140,9 @@ SELECT DISTINCT b.name FROM passages p JOIN documents d ON d.id = p.document JOI
 }
 
 // SetVectors gives passages their vectors. Passages that went meanwhile are left out of the update.
-func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32) (rag.Update, error) {
+func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, passages []rag.Passage, vectors [][]float32, keys []string) (rag.Update, error) {
 	var u rag.Update
-	if len(vectors) != len(passages) {
+	if len(vectors) != len(passages) || keys != nil && len(keys) != len(passages) {
 		return u, fmt.Errorf("store vectors: %d of them for %d passages", len(vectors), len(passages))
 	}
 	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
@@ -152,7 +155,7 @@ func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, 
 			return err
 		}
 		for i, p := range passages {
-			res, err := tx.ExecContext(ctx, `UPDATE passages SET vector = ? WHERE id = ? AND hash = ?`, encodeVector(vectors[i]), p.ID, p.Hash)
+			res, err := tx.ExecContext(ctx, `UPDATE passages SET vector = ?, key = ? WHERE id = ? AND hash = ?`, encodeVector(vectors[i]), keyOf(keys, i), p.ID, p.Hash)
 			if err != nil {
 				return err
 			}
@@ -170,6 +173,125 @@ func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, 
 		return rag.Update{}, fmt.Errorf("store vectors: %w", err)
 	}
 	return u, nil
+}
+
+// keyOf is the key of a vector, NULL where there is none.
+func keyOf(keys []string, i int) any {
+	if keys == nil {
+		return nil
+	}
+	return keys[i]
+}
+
+// KnownVectors gives the vectors that were made before, by their keys: those of passages, and those that were set aside.
+func (s *Store) KnownVectors(ctx context.Context, keys []string) (map[string][]float32, error) {
+	known := map[string][]float32{}
+	for batch := range slices.Chunk(keys, maxKeys) {
+		list, err := json.Marshal(batch)
+		if err != nil {
+			return nil, err
+		}
+		err = s.each(ctx, `
+SELECT key, vector FROM passages WHERE key IN (SELECT value FROM json_each(?1)) AND vector IS NOT NULL
+UNION ALL SELECT key, vector FROM spare_vectors WHERE key IN (SELECT value FROM json_each(?1))`, []any{string(list)}, func(rows *sql.Rows) error {
+			var key string
+			var blob []byte
+			if err := rows.Scan(&key, &blob); err != nil {
+				return err
+			}
+			known[key] = decodeVector(blob)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return known, nil
+}
+
+// maxKeys is how many keys one statement looks up.
+const maxKeys = 500
+
+// SetAside keeps vectors for a knowledge base that is about to change its embedder.
+func (s *Store) SetAside(ctx context.Context, base string, keys []string, vectors [][]float32) error {
+	return inTx(ctx, s.write, func(tx *sql.Tx) error {
+		var id int64
+		err := tx.QueryRowContext(ctx, `SELECT id FROM bases WHERE name = ?`, base).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return unknownBase(base)
+		}
+		if err != nil {
+			return err
+		}
+		for i, key := range keys {
+			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO spare_vectors (key, base, vector) VALUES (?, ?, ?)`, key, id, encodeVector(vectors[i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// DropAside forgets the vectors that were set aside for a knowledge base.
+func (s *Store) DropAside(ctx context.Context, base string) error {
+	_, err := s.write.ExecContext(ctx, `DELETE FROM spare_vectors WHERE base IN (SELECT id FROM bases WHERE name = ?)`, base)
+	return err
+}
+
+// ResetVectors takes a knowledge base's vectors and embedder away: the next one may claim it.
+func (s *Store) ResetVectors(ctx context.Context, base string) (rag.Update, error) {
+	var u rag.Update
+	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
+		id, change, err := touch(ctx, tx, base)
+		if err != nil {
+			return err
+		}
+		u.Change = change
+		if _, err := tx.ExecContext(ctx, `UPDATE bases SET embedder = '' WHERE id = ?`, id); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = ? ORDER BY p.id`, id)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var p rag.Passage
+			if err := scanPassage(rows, &p); err != nil {
+				return err
+			}
+			u.Remove, u.Add = append(u.Remove, p.ID), append(u.Add, rag.Entry{Passage: p})
+		}
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE passages SET vector = NULL, key = NULL WHERE document IN (SELECT id FROM documents WHERE base = ?)`, id)
+		return err
+	})
+	if err != nil {
+		return rag.Update{}, fmt.Errorf("take vectors away: %w", err)
+	}
+	return u, nil
+}
+
+// CountPassages is how many passages a knowledge base has.
+func (s *Store) CountPassages(ctx context.Context, base string) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ?`, base).Scan(&n)
+	return n, err
+}
+
+// AllPassages walks through a knowledge base's passages after the given id, the oldest first, n at most.
+func (s *Store) AllPassages(ctx context.Context, base string, after int64, n int) ([]rag.Passage, error) {
+	var out []rag.Passage
+	err := s.each(ctx, `
+SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base
+WHERE b.name = ? AND p.id > ? ORDER BY p.id LIMIT ?`, []any{base, after, n}, func(rows *sql.Rows) error {
+		var p rag.Passage
+		err := scanPassage(rows, &p)
+		out = append(out, p)
+		return err
+	})
+	return out, err
 }
 
 func encodeVector(v []float32) []byte {

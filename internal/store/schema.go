@@ -60,6 +60,15 @@ CREATE TABLE jobs (
   finished INTEGER NOT NULL DEFAULT 0   -- 0 until it ended: such jobs go on after a restart
 );
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+`, `
+ALTER TABLE passages ADD COLUMN key TEXT; -- what the vector was made of and by whom; NULL where nobody said
+CREATE INDEX passages_key ON passages(key) WHERE key IS NOT NULL;
+CREATE TABLE spare_vectors (             -- made for a knowledge base that is about to change its embedder
+  key    TEXT PRIMARY KEY,
+  base   INTEGER NOT NULL REFERENCES bases(id) ON DELETE CASCADE,
+  vector BLOB NOT NULL
+);
+CREATE INDEX spare_vectors_base ON spare_vectors(base);
 `}
 
 // migrate brings the schema up to the newest version, after a copy of an older database beside it.

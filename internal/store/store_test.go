@@ -236,7 +236,7 @@ func TestAnUnknownKnowledgeBaseIsNotFound(t *testing.T) {
 		"DeleteBase":    func() error { return s.DeleteBase(ctx, "x") },
 		"Documents":     func() error { _, err := s.Documents(ctx, "x"); return err },
 		"Filters":       func() error { _, _, err := s.Filters(ctx, "x"); return err },
-		"SetVectors":    func() error { _, err := s.SetVectors(ctx, "x", embedder, nil, nil); return err },
+		"SetVectors":    func() error { _, err := s.SetVectors(ctx, "x", embedder, nil, nil, nil); return err },
 	} {
 		if err := f(); rag.KindOf(err) != rag.NotFound || rag.CodeOf(err) != "unknown_db" {
 			t.Errorf("%s: %v", name, err)
@@ -294,7 +294,7 @@ func TestAKnowledgeBaseNeverMixesEmbedders(t *testing.T) {
 	}
 	pending := put(t, s, "docs", doc("c.txt", "3"))
 	p := []rag.Passage{pending.Add[0].Passage}
-	if _, err := s.SetVectors(t.Context(), "docs", other.Embedder, p, [][]float32{{1, 0}}); rag.KindOf(err) != rag.Conflict {
+	if _, err := s.SetVectors(t.Context(), "docs", other.Embedder, p, [][]float32{{1, 0}}, nil); rag.KindOf(err) != rag.Conflict {
 		t.Error(err)
 	}
 	if n := len(entries(t, s, "docs")); n != 2 {
@@ -327,7 +327,7 @@ func TestVectorsAreSetOnlyForPassagesThatAreStillThere(t *testing.T) {
 	if _, _, err := s.Delete(t.Context(), "docs", []string{"a.txt"}); err != nil {
 		t.Fatal(err)
 	}
-	u, err := s.SetVectors(t.Context(), "docs", embedder, pending, [][]float32{{1, 0}, {0, 1}, {.6, .8}})
+	u, err := s.SetVectors(t.Context(), "docs", embedder, pending, [][]float32{{1, 0}, {0, 1}, {.6, .8}}, nil)
 	must(t, err)
 	if id := pending[2].ID; u.Change != 4 || !slices.Equal(u.Remove, []int64{id}) || len(u.Add) != 1 || u.Add[0].Passage.ID != id {
 		t.Errorf("update %+v", u)
