@@ -98,3 +98,16 @@ func TestEveryPlaceTellsOneTruthAboutTheHosts(t *testing.T) {
 		t.Errorf("%d series", n)
 	}
 }
+
+func TestModelOnTheSecondHostAloneIsOfUse(t *testing.T) {
+	first, second := ollamatest.New(t, ollamatest.ChatModel("other:1")), ollamatest.New(t, ollamatest.ChatModel("only:1"))
+	h := open(t, first.URL, "OLLAMA_BASE_URL="+first.URL+","+second.URL, "LLM_MODEL=only:1").withDocs()
+	a := h.ask("How many failures open the breaker?", nil)
+	if a["degraded"] == true || second.Count("/api/chat") != 1 || first.Count("/api/chat") != 0 {
+		t.Errorf("asked %d and %d times: %v", first.Count("/api/chat"), second.Count("/api/chat"), a)
+	}
+	list := string(h.send("GET", "/api/models", "").body)
+	if !strings.Contains(list, "only:1") || !strings.Contains(list, "other:1") {
+		t.Errorf("models: %s", list)
+	}
+}
