@@ -25,8 +25,14 @@ func TestEveryPlaceTellsOneTruthAboutTheHosts(t *testing.T) {
 	for i := range 20 {
 		h.ask(fmt.Sprintf("Broken %d: how many failures open the breaker?", i), map[string]any{"model": "broken:1"})
 	}
+	probe := func() {
+		for _, host := range h.upstream.Stats() {
+			_, _ = h.upstream.Probe(t.Context(), host.Label) // /health is content with the first answer
+		}
+	}
+	probe()
 	second.Refuse()
-	h.ask("Which host is down?", nil)
+	probe()
 
 	health := h.send("GET", "/health", "").json(t) // asks the hosts for their version: before the others are read
 	seen := h.scrape()
@@ -67,7 +73,7 @@ func TestEveryPlaceTellsOneTruthAboutTheHosts(t *testing.T) {
 		if v["reachable"] != up || up != (i == 0) {
 			t.Errorf("%s: reachable %v, backend_up %v", name, v["reachable"], up)
 		}
-		if v["in_flight"].(float64) != 0 || up && v["version"] != ollamatest.Version {
+		if i == 0 && v["in_flight"].(float64) != 0 || v["version"] != ollamatest.Version {
 			t.Errorf("%s: %v", name, v)
 		}
 		clients := pool["clients"].(map[string]any)[name].(map[string]any)
@@ -90,5 +96,18 @@ func TestEveryPlaceTellsOneTruthAboutTheHosts(t *testing.T) {
 	}
 	if n := len(h.scrape()); n > 2000 {
 		t.Errorf("%d series", n)
+	}
+}
+
+func TestModelOnTheSecondHostAloneIsOfUse(t *testing.T) {
+	first, second := ollamatest.New(t, ollamatest.ChatModel("other:1")), ollamatest.New(t, ollamatest.ChatModel("only:1"))
+	h := open(t, first.URL, "OLLAMA_BASE_URL="+first.URL+","+second.URL, "LLM_MODEL=only:1").withDocs()
+	a := h.ask("How many failures open the breaker?", nil)
+	if a["degraded"] == true || second.Count("/api/chat") != 1 || first.Count("/api/chat") != 0 {
+		t.Errorf("asked %d and %d times: %v", first.Count("/api/chat"), second.Count("/api/chat"), a)
+	}
+	list := string(h.send("GET", "/api/models", "").body)
+	if !strings.Contains(list, "only:1") || !strings.Contains(list, "other:1") {
+		t.Errorf("models: %s", list)
 	}
 }

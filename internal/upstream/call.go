@@ -19,6 +19,7 @@ type call struct {
 	req    *http.Request
 	infer  bool
 	lookup bool
+	tagged bool   // models have tags, as Ollama's do
 	model  string // full name in lower case, as Ollama compares names; "" if none is named
 	class  rag.Class
 	body   func() (io.ReadCloser, error) // the request's body, afresh each time; nil if it has none
@@ -32,8 +33,9 @@ type call struct {
 
 // newCall reads the body of an inference that cannot be given again by itself. That a body is read before it is sent
 // is also what keeps a server that answers early from cutting the exchange short.
-func newCall(req *http.Request, maxReplay int64) (*call, error) {
-	c := &call{req: req, infer: inference(req), lookup: lookup(req), class: classOf(req.URL.Path), start: time.Now()}
+func newCall(req *http.Request, cfg *Config) (*call, error) {
+	maxReplay := cfg.MaxReplayBytes
+	c := &call{req: req, tagged: cfg.ollama(), infer: inference(req), lookup: lookup(req), class: classOf(req.URL.Path), start: time.Now()}
 	if said, ok := rag.CallOf(req.Context()); ok {
 		c.name(said.Model)
 		c.class = said.Class
@@ -58,7 +60,12 @@ func newCall(req *http.Request, maxReplay int64) (*call, error) {
 // names says whether the request's body names a model.
 func (c *call) names() bool { return c.infer || c.req.URL.Path == showPath }
 
-func (c *call) name(model string) { c.model = strings.ToLower(wire.FullName(model)) }
+func (c *call) name(model string) {
+	if c.tagged {
+		model = wire.FullName(model)
+	}
+	c.model = strings.ToLower(model)
+}
 
 // peek finds the model in a body that can be had again.
 func (c *call) peek(most int64) error {

@@ -68,7 +68,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if len(c.hosts) > 1 && isList(req) {
 		return c.union(req)
 	}
-	call, err := newCall(req, c.cfg.MaxReplayBytes)
+	call, err := newCall(req, &c.cfg)
 	if err != nil {
 		return nil, err
 	}

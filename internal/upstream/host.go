@@ -45,7 +45,7 @@ func newHost(cfg *Config, label string, u *url.URL) *host {
 		told = append(told, cfg.OnChange)
 	}
 	h := &host{
-		label: label, url: u, shown: redact(u), server: cfg.Server, advice: "check its address", guarded: cfg.BreakerEnabled, mostPlaces: cfg.MaxPlaces,
+		label: label, url: u, shown: redact(u), server: cfg.Server, advice: "check OPENAI_BASE_URL", guarded: cfg.BreakerEnabled, mostPlaces: cfg.MaxPlaces,
 		makeBreaker: func(name string) *breaker.Breaker { return breaker.New(name, machine, told...) },
 	}
 	if cfg.ollama() {

@@ -388,3 +388,45 @@ func TestHedgeAsksAnotherHostThatHoldsTheModelAndTheLoserSaysNothing(t *testing.
 		t.Errorf("places leak: %d, %d", s[0].InFlight, s[1].InFlight)
 	}
 }
+
+func TestServerThatIsNoOllamaIsAskedNothingOfOllama(t *testing.T) {
+	a, b := ollamatest.New(t), ollamatest.New(t)
+	for _, srv := range []*ollamatest.Server{a, b} {
+		srv.FailPath("/v1/chat/completions", -1, ollamatest.Fault{Code: 200, Text: `{"choices":[]}`})
+	}
+	cfg := quick(t, a.URL, b.URL)
+	cfg.Label, cfg.Server = "openai_client", "the OpenAI server"
+	c := client(t, cfg)
+	status, _, err := post(t.Context(), c, "/v1/chat/completions", `{"model":"gpt-x","messages":[]}`)
+	s := c.Stats()
+	if status != 200 || err != nil || a.Total() != 1 || b.Total() != 0 || s[0].Label != "openai_client" || s[0].Models[0].Breaker.Name != "openai_client#gpt-x" {
+		t.Errorf("%d, %v, %d and %d requests, %+v", status, err, a.Total(), b.Total(), s[0].Models)
+	}
+	a.Refuse()
+	b.Refuse()
+	c.CloseIdleConnections()
+	if _, _, err := post(t.Context(), c, "/v1/chat/completions", `{}`); err == nil || strings.Contains(err.Error(), "ollama serve") || !strings.Contains(err.Error(), "OPENAI_BASE_URL") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzListsOfHostsArePutTogether(f *testing.F) {
+	f.Add(`{"models":[{"name":"a","digest":"d"}]}`, `{"models":[{"name":"a"},{"name":"b"}]}`)
+	f.Add(`{"object":"list","data":[]}`+"\n", `null`)
+	f.Add(`{"models":null}`, `{"models":[1,"x",null]}`)
+	c := client(f, quick(f, "http://a:1", "http://b:1"))
+	f.Fuzz(func(t *testing.T, one, two string) {
+		for path, keys := range listKeys {
+			c.hosts[0].know.learn(path, []byte(one)) // anything at all must not panic
+			merged, err := c.merge(path, [][]byte{[]byte(one), nil, []byte(two)})
+			if err != nil {
+				continue
+			}
+			var list map[string]json.RawMessage
+			var entries []json.RawMessage
+			if err := errors.Join(json.Unmarshal(merged, &list), json.Unmarshal(list[keys[0]], &entries)); err != nil {
+				t.Errorf("%q and %q become %q: %v", one, two, merged, err)
+			}
+		}
+	})
+}

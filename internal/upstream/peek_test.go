@@ -12,6 +12,7 @@ import (
 )
 
 func TestModelAndClassOfACallAreWhatItSaysElseWhatItsBodySays(t *testing.T) {
+	cfg := DefaultConfig()
 	deep := `{"options":{"model":"no"},"messages":[{"model":"no"},"model"],"x":"model","model" : "Llama3.1"}`
 	for name, c := range map[string]struct {
 		path, body string
@@ -42,7 +43,7 @@ func TestModelAndClassOfACallAreWhatItSaysElseWhatItsBodySays(t *testing.T) {
 			if !again {
 				req.GetBody = nil
 			}
-			got, err := newCall(req, 1<<20)
+			got, err := newCall(req, &cfg)
 			if err != nil || got.model != c.model || got.class != c.class {
 				t.Errorf("%s (again %v): model %q, class %v, %v", name, again, got.model, got.class, err)
 			}

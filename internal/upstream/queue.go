@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -351,16 +352,23 @@ func (c *Client) leave(l *lane, since time.Time) {
 	if !since.IsZero() {
 		l.limiter.ended(now.Sub(since), now)
 	}
+	models := []string{l.model}
+	if l.model == "" { // the lane of many
+		models = slices.Collect(maps.Keys(q.lines))
+	}
 	q.mu.Unlock()
 	if waiting {
-		c.again(l.model)
+		for _, model := range models {
+			c.again(model)
+		}
 	}
 }
 
 // flow tells the limiter what has passed, and that it says little where nobody waits.
 func (q *queue) flow(l *lane, now time.Time) (waiting bool) {
 	l.limiter.passed(l.bytes.Swap(0), now)
-	if waiting = q.lines[l.model] != nil; !waiting {
+	waiting = q.lines[l.model] != nil || l.model == "" && len(q.lines) > 0
+	if !waiting {
 		l.limiter.slack(now)
 	}
 	return waiting

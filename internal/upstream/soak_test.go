@@ -284,7 +284,7 @@ func recover5(t *testing.T, c *Client) bool {
 		for _, model := range []string{"a:1", "b:1"} {
 			for _, not := range c.hosts {
 				req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://ollama/api/chat", strings.NewReader(`{"model":"`+model+`","messages":[{"role":"user","content":"x"}]}`))
-				call, err := newCall(req, 1<<20)
+				call, err := newCall(req, &c.cfg)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -290,6 +290,38 @@ func TestSlowFirstByteIsAFailureWhereConfiguredAndALongAnswerIsNot(t *testing.T)
 	}
 }
 
+func TestLoadingAModelIsNoSlowCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		path, kind, answer string
+		want               breaker.Outcome
+	}{
+		"streamed, it was the load":      {"/api/chat", "application/x-ndjson", firstLine + `{"done":true,"load_duration":55000000000}` + "\n", breaker.Success},
+		"streamed, it was not the load":  {"/api/chat", "application/x-ndjson", firstLine + `{"done":true,"load_duration":5000000000}` + "\n", breaker.Failure},
+		"at once, it was a long answer":  {"/api/chat", "application/json", `{"done":true,"load_duration":30000000000,"eval_duration":25000000000}`, breaker.Success},
+		"at once, it was neither":        {"/api/chat", "application/json", `{"done":true,"load_duration":1,"eval_duration":25000000000}`, breaker.Failure},
+		"at once, nobody knows":          {"/v1/chat/completions", "application/json", `{"choices":[]}`, breaker.Success},
+		"vectors, it was the load":       {"/api/embed", "application/json", `{"embeddings":[[1,2]],"load_duration":55000000000}`, breaker.Success},
+		"vectors, nobody knows but late": {"/v1/embeddings", "application/json", `{"data":[{"embedding":[1]}]}`, breaker.Failure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := DefaultConfig()
+				cfg.Breaker.SlowCall = 10 * time.Second
+				up := clientOf(t, cfg, func(r *http.Request) (*http.Response, error) {
+					time.Sleep(time.Minute)
+					return respond(200, http.Header{"Content-Type": {c.kind}}, text(c.answer)), nil
+				})
+				if status, answer, err := post(t.Context(), up, c.path, chatBody); status != 200 || err != nil || answer != c.answer {
+					t.Fatalf("%d %q, %v", status, answer, err)
+				}
+				if s := up.Stats()[0]; counted(s.Outcomes, c.want.String()) != 1 {
+					t.Errorf("want %v: %v", c.want, s.Outcomes)
+				}
+			})
+		})
+	}
+}
+
 func TestOpenHostIsRefusedAtOnceAndAskedAgainInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
