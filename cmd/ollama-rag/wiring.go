@@ -189,7 +189,7 @@ func (h *house) gateway() *gateway.Gateway {
 }
 
 func (h *house) hosts() []server.Host {
-	stats := h.upstream.Stats()
+	stats := h.servers()
 	out := make([]server.Host, len(stats))
 	for i, s := range stats {
 		out[i] = server.Host{

@@ -105,6 +105,11 @@ func (s *Setting) pick(flags, env, dotenv, file map[string]string) {
 	}
 }
 
+// HasOpenAI says whether an OpenAI-compatible server was set up.
+func (c *Config) HasOpenAI() bool {
+	return len(c.OpenAIKey) > 0 || c.OpenAIBaseURL != DefaultOpenAIBaseURL
+}
+
 // together checks what no setting can check alone. A default gives way to a neighbour that somebody set.
 func (c *Config) together(all []*Setting) Faults {
 	adapt := func(env, value string) { // gives a setting that nobody set another value
@@ -123,6 +128,12 @@ func (c *Config) together(all []*Setting) Faults {
 		adapt("CIRCUIT_BREAKER_MAX_TIMEOUT", strconv.FormatFloat(c.BreakerTimeout.Seconds(), 'f', -1, 64))
 	}
 	var f Faults
+	if len(c.OpenAIKey) > 1 {
+		f = append(f, "OPENAI_API_KEY: one key is allowed")
+	}
+	if c.Provider == "openai" && !c.HasOpenAI() {
+		f = append(f, "PROVIDER=openai: set OPENAI_API_KEY, or OPENAI_BASE_URL to a server that needs no key")
+	}
 	if c.ChunkOverlap >= c.ChunkSize && c.ChunkSize > 0 {
 		f = append(f, fmt.Sprintf("CHUNK_OVERLAP=%d: must be below CHUNK_SIZE, which is %d", c.ChunkOverlap, c.ChunkSize))
 	}

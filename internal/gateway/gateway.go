@@ -48,7 +48,7 @@ type serve func(w http.ResponseWriter, r *http.Request) error
 // Route is one route. An error of Serve is to be answered with Fail, if nothing was written yet.
 type Route struct {
 	Pattern string // as http.ServeMux has it
-	Label   string // what figures are kept under; empty: the pattern
+	Label   string // what figures are kept under
 	Role    string // that a key must have: read or admin
 	Serve   func(w http.ResponseWriter, r *http.Request) error
 	Fail    func(w http.ResponseWriter, p problem.Problem) // answers in the shape of the route's API
@@ -61,22 +61,22 @@ func (g *Gateway) Routes() []Route {
 	add := func(role, pattern, label string, s serve) {
 		routes = append(routes, Route{Pattern: pattern, Label: label, Role: role, Serve: s, Fail: apiOf(pathOf(pattern)).fail})
 	}
-	known := func(method, path string, s serve) {
-		add("read", method+" "+path, "", s)
+	known := func(label, method, path string, s serve) {
+		add("read", method+" "+path, label, s)
 		add("read", path, rare, g.pass)
 	}
 	for _, path := range []string{"/api/generate", "/api/chat", "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"} {
-		known(http.MethodPost, path, g.infer)
+		known(writing, http.MethodPost, path, g.infer)
 	}
-	known(http.MethodPost, "/api/embed", g.embed)
-	known(http.MethodPost, "/api/embeddings", g.embeddings)
-	known(http.MethodPost, "/v1/embeddings", g.embeddingsV1)
-	known(http.MethodGet, "/api/tags", g.tags)
-	known(http.MethodGet, "/v1/models", g.modelsV1)
-	known(http.MethodGet, "/v1/models/{model...}", g.modelV1)
-	known(http.MethodPost, "/api/show", g.show)
+	known(embedding, http.MethodPost, "/api/embed", g.embed)
+	known(embedding, http.MethodPost, "/api/embeddings", g.embeddings)
+	known(embedding, http.MethodPost, "/v1/embeddings", g.embeddingsV1)
+	known(looking, http.MethodGet, "/api/tags", g.tags)
+	known(looking, http.MethodGet, "/v1/models", g.modelsV1)
+	known(looking, http.MethodGet, "/v1/models/{model...}", g.modelV1)
+	known(looking, http.MethodPost, "/api/show", g.show)
 	for _, path := range []string{"/api/ps", "/api/version", "/api/status"} {
-		known(http.MethodGet, path, g.pass)
+		known(looking, http.MethodGet, path, g.pass)
 	}
 
 	changing, others := serve(g.refuseChange), serve(g.refuseUnknown)
@@ -94,8 +94,13 @@ func (g *Gateway) Routes() []Route {
 	return routes
 }
 
-// rare is the label of what is asked for too seldom to have figures of its own.
-const rare = "other"
+// Figures are kept by what a request is for: a label a path would be hundreds of series.
+const (
+	writing   = "gateway_chat"
+	embedding = "gateway_embed"
+	looking   = "gateway_lists"
+	rare      = "other"
+)
 
 func pathOf(pattern string) string {
 	for i := range pattern {

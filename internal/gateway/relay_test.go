@@ -50,7 +50,7 @@ func TestABrokenAnswerEndsInAnErrorOfItsAPI(t *testing.T) {
 		{"one piece, /v1", "/v1/completions", openaiType, `{"id":`, 502, `{"error":{"message":"it broke off","type":"api_error","param":null,"code":"bad_upstream"}}` + "\n"},
 		{"one piece, Anthropic's", "/v1/messages", openaiType, `{"id":`, 502, `{"type":"error","error":{"type":"api_error","message":"it broke off"}}` + "\n"},
 	} {
-		w := send(embedding(Config{Upstream: answering(200, c.kind, breaking(c.sent))}), "POST", c.path, `{"model":"m"}`)
+		w := send(gatewayOf(Config{Upstream: answering(200, c.kind, breaking(c.sent))}), "POST", c.path, `{"model":"m"}`)
 		if w.Code != c.status || w.Body.String() != c.want {
 			t.Errorf("%s: %d %q, want %d %q", c.name, w.Code, w.Body, c.status, c.want)
 		}
@@ -59,18 +59,18 @@ func TestABrokenAnswerEndsInAnErrorOfItsAPI(t *testing.T) {
 
 func TestALineTooLongToHoldIsPassedOnInPieces(t *testing.T) {
 	long := `{"x":"` + strings.Repeat("y", 3*heldFrame) + "\"}\n"
-	w := send(embedding(Config{Upstream: answering(200, ndjson, strings.NewReader(long+"{}\n"))}), "POST", "/api/chat", `{"model":"m"}`)
+	w := send(gatewayOf(Config{Upstream: answering(200, ndjson, strings.NewReader(long+"{}\n"))}), "POST", "/api/chat", `{"model":"m"}`)
 	if w.Body.String() != long+"{}\n" {
 		t.Errorf("%d bytes came, want %d", w.Body.Len(), len(long)+3)
 	}
-	w = send(embedding(Config{Upstream: answering(200, ndjson, breaking(long[:2*heldFrame]))}), "POST", "/api/chat", `{"model":"m"}`)
+	w = send(gatewayOf(Config{Upstream: answering(200, ndjson, breaking(long[:2*heldFrame]))}), "POST", "/api/chat", `{"model":"m"}`)
 	if rest, ok := strings.CutPrefix(w.Body.String(), long[:2*heldFrame]); !ok || rest != "\n{\"error\":\"it broke off\"}\n" {
 		t.Errorf("a long line that breaks ends in %.60q", rest)
 	}
 }
 
 func TestHalfALargeAnswerNeverLooksWhole(t *testing.T) {
-	srv := httptest.NewServer(embedding(Config{Upstream: answering(200, jsonType, breaking(strings.Repeat("x", heldAnswer+1)))}))
+	srv := httptest.NewServer(gatewayOf(Config{Upstream: answering(200, jsonType, breaking(strings.Repeat("x", heldAnswer+1)))}))
 	defer srv.Close()
 	resp, err := http.Post(srv.URL+"/api/show", jsonType, strings.NewReader(`{"model":"m"}`))
 	if err != nil {
@@ -100,7 +100,7 @@ func TestEachFrameIsOneChunkHoweverItCame(t *testing.T) {
 	whole := strings.Join(frames, "")
 	for name, body := range map[string]io.Reader{"at once": strings.NewReader(whole), "byte for byte": iotest.OneByteReader(strings.NewReader(whole)), "in halves": iotest.HalfReader(strings.NewReader(whole)), "with its end": iotest.DataErrReader(strings.NewReader(whole))} {
 		w := &flushes{ResponseRecorder: httptest.NewRecorder()}
-		embedding(Config{Upstream: answering(200, events, body)}).ServeHTTP(w, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`)))
+		gatewayOf(Config{Upstream: answering(200, events, body)}).ServeHTTP(w, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`)))
 		if !slices.Equal(w.chunks, frames) {
 			t.Errorf("%s: %q", name, w.chunks)
 		}
@@ -129,7 +129,7 @@ func TestAStreamOfEventsThatWaitsShowsLife(t *testing.T) {
 				}
 				return answering(c.status, c.kind, strings.NewReader(c.answer))(r)
 			})
-			w := send(embedding(Config{Upstream: up}), "POST", c.path, c.body)
+			w := send(gatewayOf(Config{Upstream: up}), "POST", c.path, c.body)
 			if w.Code != c.code || w.Body.String() != c.want {
 				t.Errorf("%s: %d %q, want %d %q", c.name, w.Code, w.Body, c.code, c.want)
 			}
@@ -147,7 +147,7 @@ func TestAnAnswerWithinTimeShowsNoLife(t *testing.T) {
 			time.Sleep(lifeEvery - time.Second)
 			return answering(400, openaiType, strings.NewReader("{}"))(r)
 		})
-		w := send(embedding(Config{Upstream: up}), "POST", "/v1/responses", `{"model":"m","stream":true}`)
+		w := send(gatewayOf(Config{Upstream: up}), "POST", "/v1/responses", `{"model":"m","stream":true}`)
 		if w.Code != 400 || w.Body.String() != "{}" {
 			t.Errorf("%d %q", w.Code, w.Body)
 		}
@@ -166,7 +166,7 @@ func TestAClientThatLeavesStopsTheModel(t *testing.T) {
 		}()
 		return answering(200, ndjson, body)(r)
 	})
-	srv := httptest.NewServer(embedding(Config{Upstream: up}))
+	srv := httptest.NewServer(gatewayOf(Config{Upstream: up}))
 	defer srv.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -211,7 +211,7 @@ func TestWhatChangesTheServerNeedsLeave(t *testing.T) {
 		{Config{}, unknown, 404}, {Config{Admin: true}, unknown, 404}, {Config{Unknown: true}, append(unknown, "POST /api/me"), 0},
 	} {
 		c.allow.Upstream = up
-		h := embedding(c.allow)
+		h := gatewayOf(c.allow)
 		for _, route := range c.routes {
 			got = nil
 			method, path, _ := strings.Cut(route, " ")
@@ -228,7 +228,7 @@ func TestWhatChangesTheServerNeedsLeave(t *testing.T) {
 }
 
 func TestBuiltinIsListedShownAndDoesNotChat(t *testing.T) {
-	h := embedding(Config{Upstream: answering(200, jsonType, strings.NewReader(`{"models":[]}`))})
+	h := gatewayOf(Config{Upstream: answering(200, jsonType, strings.NewReader(`{"models":[]}`))})
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -279,7 +279,7 @@ func FuzzStream(f *testing.F) {
 			return n, nil
 		})
 		w := &flushes{ResponseRecorder: httptest.NewRecorder()}
-		embedding(Config{Upstream: answering(200, kind, pieces)}).ServeHTTP(w, httptest.NewRequest("POST", "/api/chat", strings.NewReader(`{"model":"m"}`)))
+		gatewayOf(Config{Upstream: answering(200, kind, pieces)}).ServeHTTP(w, httptest.NewRequest("POST", "/api/chat", strings.NewReader(`{"model":"m"}`)))
 		if !bytes.Equal(w.Body.Bytes(), body) {
 			t.Fatalf("%q became %q", body, w.Body)
 		}

@@ -118,8 +118,8 @@ type Route struct {
 // Defaults are what requests that name nothing get.
 type Defaults struct {
 	DB       string
-	Model    string
 	Provider string
+	Models   map[string]string // of each provider that is set up; empty: the provider's choice
 	RRF      bool
 	RRFK     float64
 }
