@@ -46,6 +46,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 bench: ## what search, breaker and instruments cost
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
+bench-embed: ## the embedder in the binary beside ONNX Runtime and a real Ollama, interleaved
+	scripts/bench-embed.sh
+
 eval: build ## retrieval on the collections in OLLAMA_RAG_EVAL_DATA, with EMBEDDERS
 	OLLAMA_RAG=bin/ollama-rag scripts/eval.sh $(EMBEDDERS)
 
