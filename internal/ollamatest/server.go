@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -85,7 +86,7 @@ func New(t testing.TB, models ...Model) *Server {
 		models = []Model{ChatModel("llama3.1:8b"), EmbeddingModel("all-minilm:latest", 384)}
 	}
 	s := &Server{
-		addr: "127.0.0.1:0", models: models, answer: CiteFirst, vector: WordVector,
+		models: models, answer: CiteFirst, vector: WordVector,
 		counts: map[string]int{}, released: make(chan struct{}), arrived: make(chan struct{}), disconnects: make(chan string, 10_000),
 	}
 	if err := s.listen(); err != nil {
@@ -97,7 +98,7 @@ func New(t testing.TB, models ...Model) *Server {
 }
 
 func (s *Server) listen() error {
-	l, err := net.Listen("tcp", s.addr)
+	l, err := s.port()
 	if err != nil {
 		return err
 	}
@@ -106,6 +107,20 @@ func (s *Server) listen() error {
 	s.http = srv
 	go func() { _ = srv.Serve(l) }()
 	return nil
+}
+
+// port is a new one, or the one it had. A new one is below those of outgoing connections: it is still free when the server
+// accepts again.
+func (s *Server) port() (l net.Listener, err error) {
+	if s.addr != "" {
+		return net.Listen("tcp", s.addr)
+	}
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 func (s *Server) close() {
