@@ -165,7 +165,7 @@ func (c *Client) attempt(call *call, s seat) *result {
 	if err != nil {
 		v := judgeError(a.caller, a.cause(), err, a.infer)
 		shown := callError(a.caller, h, a.cause(), err)
-		if v.again != never {
+		if v.outcome == breaker.Failure {
 			h.know.met(false)
 		}
 		a.settle(v.outcome, v.ofHost)

@@ -133,7 +133,7 @@ func (c *Client) place(call *call) (*lane, error) {
 	ctx := call.req.Context()
 	limit := time.NewTimer(max(0, c.queue.timeout-time.Since(call.start)))
 	defer limit.Stop()
-	spill := time.NewTimer(spillAfter)
+	spill := time.NewTicker(spillAfter) // again and again: hosts come back
 	defer spill.Stop()
 	for {
 		select {
@@ -187,20 +187,28 @@ func (c *Client) join(w *waiter, options []option) (l *lane, rejected string) {
 	ln.waiting[class] = append(ln.waiting[class], w)
 	c.serve(model, options)
 	if crowded && w.lane == nil && !ln.pushOut(class) {
-		ln.remove(w)
+		q.remove(w)
 		return nil, rejectFull
 	}
 	return w.lane, ""
 }
 
-// remove takes a caller out; false if it is not in the line.
-func (l *line) remove(w *waiter) bool {
-	waiting := l.waiting[w.call.class]
-	i := slices.Index(waiting, w)
-	if i >= 0 {
-		l.waiting[w.call.class] = slices.Delete(waiting, i, i+1)
+// remove takes a caller out of its line; false if its waiting was over.
+func (q *queue) remove(w *waiter) bool {
+	ln := q.lines[w.call.model]
+	if ln == nil {
+		return false
 	}
-	return i >= 0
+	waiting := ln.waiting[w.call.class]
+	i := slices.Index(waiting, w)
+	if i < 0 {
+		return false
+	}
+	ln.waiting[w.call.class] = slices.Delete(waiting, i, i+1)
+	if ln.len() == 0 {
+		delete(q.lines, w.call.model)
+	}
+	return true
 }
 
 // pushOut makes room for a call of the given class: the newest caller of the lowest class below it has to go.
@@ -329,19 +337,11 @@ func (l *lane) take(now time.Time) {
 	l.host.inFlight.Add(1)
 }
 
-// quit takes a caller out of its line; false if its waiting was over.
+// quit is remove for a caller that goes away.
 func (c *Client) quit(w *waiter) bool {
-	q := c.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	ln := q.lines[w.call.model]
-	if ln == nil || !ln.remove(w) {
-		return false
-	}
-	if ln.len() == 0 {
-		delete(q.lines, w.call.model)
-	}
-	return true
+	c.queue.mu.Lock()
+	defer c.queue.mu.Unlock()
+	return c.queue.remove(w)
 }
 
 // leave gives a place back, and to the next. since is when it was first used; zero if it was not.
