@@ -11,7 +11,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 EMBEDDERS ?= builtin
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-embed eval model cross clean real-ollama web-test
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench soak bench-embed eval model cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -48,6 +48,9 @@ bench: ## what search, breaker and instruments cost
 
 bench-embed: ## the embedder in the binary beside ONNX Runtime and a real Ollama, interleaved
 	scripts/bench-embed.sh
+
+soak: ## ten minutes of chaos, 100,000 streams
+	scripts/soak.sh
 
 eval: build ## retrieval on the collections in OLLAMA_RAG_EVAL_DATA, with EMBEDDERS
 	OLLAMA_RAG=bin/ollama-rag scripts/eval.sh $(EMBEDDERS)

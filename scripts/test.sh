@@ -74,7 +74,7 @@ FUZZTIME=${FUZZTIME:-20s} scripts/fuzz.sh | grep -vE '^fuzz: elapsed'
 
 step "unit, property and end-to-end tests, race detector on"
 set +e
-CGO_ENABLED=1 go test -race -timeout 20m -json ./... >"$log"
+CHAOS_TIME=30s SOAK_STREAMS=5000 CGO_ENABLED=1 go test -race -timeout 20m -json ./... >"$log"
 status=$?
 set -e
 python3 scripts/counts.py "$log" || status=1

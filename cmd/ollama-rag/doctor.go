@@ -63,9 +63,14 @@ type healthView struct {
 			Error   string `json:"error"`
 			Model   string `json:"model"`
 			Hosts   []struct {
-				Name  string `json:"name"`
-				URL   string `json:"url"`
-				State string `json:"state"`
+				Name      string `json:"name"`
+				URL       string `json:"url"`
+				State     string `json:"state"`
+				Reachable bool   `json:"reachable"`
+				Models    []struct {
+					Name  string `json:"name"`
+					State string `json:"state"`
+				} `json:"models"`
 			} `json:"hosts"`
 		} `json:"ollama"`
 		Database struct {
@@ -87,6 +92,14 @@ func examine(ctx context.Context, a *api, embedModel string) []check {
 	o := h.Services.Ollama
 	for _, host := range o.Hosts {
 		checks = append(checks, check{"breaker " + host.Name, level(host.State != "open", "warn"), host.State + ", " + host.URL})
+		if !host.Reachable {
+			checks = append(checks, check{"host " + host.Name, "warn", "could not be reached at " + host.URL})
+		}
+		for _, m := range host.Models {
+			if m.State == "open" {
+				checks = append(checks, check{"breaker " + host.Name + "#" + m.Name, "warn", m.Name + " keeps failing there and is left in peace for now: see the log of its Ollama"})
+			}
+		}
 	}
 	if isLocal(embedModel) {
 		checks = append(checks, localCheck(embedModel))

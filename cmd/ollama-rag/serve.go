@@ -114,7 +114,7 @@ func (h *house) wire(ctx context.Context) error {
 	var generator rag.Generator = h.ollama
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.upstream.Stats, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.upstream.Stats, Queue: h.upstream.Queue, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
 		generator = h.metrics.Generator(generator)
 	}
@@ -148,11 +148,15 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 	u := upstream.DefaultConfig(hosts...)
 	u.PoolConnections, u.PoolMaxSize, u.PoolBlock = c.PoolConnections, c.PoolMaxSize, c.PoolBlock
 	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.ConnectTimeout, c.FirstTokenTimeout, c.ReadTimeout
+	u.TotalTimeout, u.QueueSize, u.QueueTimeout, u.MaxPlaces, u.HedgeAfter = c.TotalTimeout, c.QueueSize, c.QueueTimeout, c.MaxConcurrency, c.HedgeAfter
 	u.MaxRetries, u.RetryBackoff, u.BreakerEnabled = c.MaxRetries, max(c.RetryBackoff, time.Millisecond), c.BreakerEnabled
 	b := &u.Breaker
 	b.FailureThreshold, b.SuccessThreshold, b.HalfOpenMaxCalls = c.BreakerFailureThreshold, c.BreakerSuccessThreshold, c.BreakerHalfOpenMaxCalls
 	b.OpenTimeout, b.MaxOpenTimeout, b.SlowCall = c.BreakerTimeout, c.BreakerMaxTimeout, c.BreakerSlowCall
 	b.WindowSize, b.MinCalls, b.FailureRatio = c.BreakerWindowSize, c.BreakerMinCalls, c.BreakerFailureRatio
+	u.OnMixed = func(model, host string) {
+		log.Warn("this host has another model under the name, and is not asked for it", "model", model, "host", host)
+	}
 	u.OnChange = func(change breaker.Change) {
 		log.Warn("circuit breaker", "name", change.Name, "from", change.From.String(), "to", change.To.String())
 	}
@@ -164,7 +168,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
 	var engine server.Engine = &h.engine
 	cfg := server.Config{
-		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Drop: h.dropBase, Resolve: h.resolve,
+		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Model: c.LLMModel, Provider: c.Provider, RRF: c.RRF, RRFK: c.RRFK},

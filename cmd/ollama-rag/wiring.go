@@ -195,9 +195,28 @@ func (h *house) hosts() []server.Host {
 		out[i] = server.Host{
 			Label: s.Label, URL: s.URL, Guarded: s.BreakerEnabled, Breaker: s.Breaker, InFlight: s.InFlight, Requests: s.Requests,
 			Connections: s.PoolConnections, MaxSize: s.PoolMaxSize, Block: s.PoolBlock, Open: s.Connections, InUse: s.InUse, Idle: s.Idle, Reused: s.Reused,
+			Waited: s.Waits.Seconds, Down: s.Down, Version: s.Version,
+		}
+		for _, m := range s.Loaded {
+			out[i].Loaded = append(out[i].Loaded, m.Name)
+		}
+		for _, m := range s.Models {
+			out[i].Models = append(out[i].Models, server.HostModel{Name: m.Name, Breaker: m.Breaker, Places: m.Limit, InUse: m.InUse, Resident: m.Resident})
 		}
 	}
 	return out
+}
+
+func (h *house) queue() server.Queue {
+	stats := h.upstream.Queue()
+	q := server.Queue{Waiting: map[string]uint64{}, Rejected: map[string]uint64{}}
+	for _, w := range stats.Waiting {
+		q.Waiting[w.Label] = w.Count
+	}
+	for _, r := range stats.Rejected {
+		q.Rejected[r.Label] = r.Count
+	}
+	return q
 }
 
 // dropBase deletes a knowledge base: from the store first, then from memory and disk what derives from it.

@@ -40,6 +40,11 @@ type Config struct {
 	ConnectTimeout    time.Duration
 	ReadTimeout       time.Duration
 	FirstTokenTimeout time.Duration
+	TotalTimeout      time.Duration
+	QueueSize         int
+	QueueTimeout      time.Duration
+	MaxConcurrency    int
+	HedgeAfter        time.Duration
 	MaxRetries        int
 	RetryBackoff      time.Duration
 	PoolConnections   int
@@ -104,6 +109,11 @@ func (c *Config) settings() []*Setting {
 		seconds(&c.ConnectTimeout, "OLLAMA_CONNECT_TIMEOUT", 5*time.Second, "longest wait for a connection", time.Millisecond, time.Hour),
 		seconds(&c.ReadTimeout, "OLLAMA_READ_TIMEOUT", 180*time.Second, "longest silence within an answer", time.Millisecond, 24*time.Hour),
 		seconds(&c.FirstTokenTimeout, "OLLAMA_FIRST_TOKEN_TIMEOUT", 900*time.Second, "longest wait for the first byte, loading of the model included", time.Millisecond, 24*time.Hour),
+		seconds(&c.TotalTimeout, "OLLAMA_TOTAL_TIMEOUT", time.Hour, "longest whole answer; 0 is no limit", 0, 24*time.Hour),
+		number(&c.QueueSize, "OLLAMA_QUEUE_SIZE", 256, "calls that may wait for a model on a host", 0, 1_000_000),
+		seconds(&c.QueueTimeout, "OLLAMA_QUEUE_TIMEOUT", 900*time.Second, "longest a call waits there", time.Millisecond, 24*time.Hour),
+		number(&c.MaxConcurrency, "OLLAMA_MAX_CONCURRENCY", 64, "most calls at once of a model on a host; how many are of use is found out", 1, 10_000),
+		seconds(&c.HedgeAfter, "OLLAMA_HEDGE_AFTER", 0, "with several hosts: ask a second one that holds the model if none has answered by then; 0 is never", 0, time.Hour),
 		number(&c.MaxRetries, "OLLAMA_MAX_RETRIES", 3, "tries after the first one", 0, 10),
 		seconds(&c.RetryBackoff, "OLLAMA_RETRY_BACKOFF", 600*time.Millisecond, "wait before the first retry; it doubles", 0, time.Minute),
 		number(&c.PoolConnections, "OLLAMA_POOL_CONNECTIONS", 10, "hosts that idle connections are kept for", 1, 10_000),

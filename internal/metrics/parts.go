@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,6 +20,7 @@ const namespace = "ollama_rag"
 // Parts are the parts whose state is read at each scrape.
 type Parts struct {
 	Hosts     func() []upstream.HostStats
+	Queue     func() upstream.QueueStats
 	Cache     func() rag.CacheStats
 	Ingest    func() ingest.Stats
 	Indexes   func() map[string]search.Stats
@@ -41,6 +43,13 @@ func counter(name, help string, labels ...string) family {
 	return family{prometheus.NewDesc(namespace+"_"+name, help, labels, nil), prometheus.CounterValue}
 }
 
+// histogram is a family that a part keeps by itself.
+func histogram(name, help string, labels ...string) family { return gauge(name, help, labels...) }
+
+func (f family) sendWaits(ch chan<- prometheus.Metric, w upstream.Waits, labels ...string) {
+	ch <- prometheus.MustNewConstHistogram(f.desc, w.Count, w.Seconds, w.Buckets, labels...)
+}
+
 func (f family) send(ch chan<- prometheus.Metric, v float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(f.desc, f.kind, v, labels...)
 }
@@ -57,6 +66,17 @@ var (
 	poolConnections = gauge("connection_pool_connections", "Open connections to a model server.", "client_name", "state")
 	poolReused      = counter("connection_pool_reused_total", "Requests that got a connection that was open already.", "client_name")
 	poolDials       = counter("connection_pool_dials_total", "Connections dialled to a model server.", "client_name", "result")
+	poolWait        = histogram("connection_pool_wait_seconds", "Time from asking for a connection to having one, dialled or reused.", "client_name")
+	queueDepth      = gauge("queue_depth", "Calls that wait for a place on a model server.", "class")
+	queueWait       = histogram("queue_wait_seconds", "Time that calls waited for the place they got.", "class")
+	queueRejected   = counter("queue_rejected_total", "Calls that got no place, by reason.", "reason")
+	backendUp       = gauge("backend_up", "0 if the last contact with the model server came to nothing, 1 otherwise.", "backend")
+	backendInfo     = gauge("backend_info", "Version of the model server as it last said; always 1.", "backend", "version")
+	backendLoaded   = gauge("backend_loaded_models", "Models in the model server's memory, as far as is known.", "backend")
+	backendVRAM     = gauge("backend_model_vram_bytes", "Graphics memory that a model takes, as the model server last said.", "backend", "model")
+	backendPlaces   = gauge("backend_model_places", "Calls at once that the model server is trusted with for a model.", "backend", "model")
+	saturated       = counter("backend_saturated_total", "Answers by which the model server said that it has no room.", "backend")
+	hedges          = counter("hedges_total", "Second attempts sent while a first was slow to answer, by which of the two answered first.", "outcome")
 	retries         = counter("retries_total", "Attempts that were repeated, by what went wrong.", "reason")
 	failovers       = counter("failovers_total", "Attempts that were repeated on another host.")
 	inFlight        = gauge("backend_requests_in_flight", "Calls whose answers are not read to their end yet.", "backend")
@@ -87,6 +107,7 @@ func (p Parts) Describe(chan<- *prometheus.Desc) {}
 // Collect reads every part once.
 func (p Parts) Collect(ch chan<- prometheus.Metric) {
 	p.collectHosts(ch)
+	p.collectQueue(ch)
 	p.collectCache(ch)
 	p.collectIngest(ch)
 	p.collectStore(ch)
@@ -94,44 +115,108 @@ func (p Parts) Collect(ch chan<- prometheus.Metric) {
 
 func (p Parts) collectHosts(ch chan<- prometheus.Metric) {
 	healthy := 0.0
-	byReason, moved := map[string]uint64{}, uint64(0)
+	byReason, moved, hedged, won := map[string]uint64{}, uint64(0), uint64(0), uint64(0)
+	shown := 0 // models with series of their own
 	for _, h := range p.Hosts() {
-		b := h.Breaker
-		breakerState.send(ch, float64(b.State), h.Label)
-		breakerCalls.send(ch, float64(b.Successes), h.Label, "success")
-		breakerCalls.send(ch, float64(b.Failures), h.Label, "failure")
-		breakerCalls.send(ch, float64(b.Rejected), h.Label, "rejected")
-		for _, t := range b.Transitions {
-			breakerTransitions.send(ch, float64(t.Count), h.Label, t.From.String(), t.To.String())
-		}
-		breakerFailures.send(ch, float64(b.ConsecutiveFailures), h.Label)
-		breakerChanged.send(ch, float64(b.LastChange.UnixNano())/1e9, h.Label)
-		if b.State != breaker.Open {
+		collectBreaker(ch, h.Label, h.Breaker)
+		if h.Breaker.State != breaker.Open {
 			healthy = 1
 		}
-		poolRequests.send(ch, float64(h.Requests), h.Label)
-		poolSize.send(ch, float64(h.PoolConnections), h.Label, "connections")
-		poolSize.send(ch, float64(h.PoolMaxSize), h.Label, "maxsize")
-		poolConnections.send(ch, float64(h.InUse), h.Label, "in_use")
-		poolConnections.send(ch, float64(h.Idle), h.Label, "idle")
-		poolReused.send(ch, float64(h.Reused), h.Label)
-		for _, d := range h.Dials {
-			poolDials.send(ch, float64(d.Count), h.Label, d.Label)
-		}
-		for _, o := range h.Outcomes {
-			backendOutcomes.send(ch, float64(o.Count), h.Label, o.Label)
-		}
-		inFlight.send(ch, float64(h.InFlight), h.Label)
+		collectPool(ch, h)
+		collectBackend(ch, h)
+		shown = collectModels(ch, h, shown)
 		for _, r := range h.Retries {
 			byReason[r.Label] += r.Count
 		}
-		moved += h.Failovers
+		moved, hedged, won = moved+h.Failovers, hedged+h.Hedges, won+h.HedgesWon
 	}
 	for reason, n := range byReason {
 		retries.send(ch, float64(n), reason)
 	}
 	failovers.send(ch, float64(moved))
+	hedges.send(ch, float64(won), "won")
+	hedges.send(ch, float64(hedged-won), "lost")
 	ollamaHealthy.send(ch, healthy)
+}
+
+func collectBreaker(ch chan<- prometheus.Metric, label string, b breaker.Stats) {
+	breakerState.send(ch, float64(b.State), label)
+	breakerCalls.send(ch, float64(b.Successes), label, "success")
+	breakerCalls.send(ch, float64(b.Failures), label, "failure")
+	breakerCalls.send(ch, float64(b.Rejected), label, "rejected")
+	for _, t := range b.Transitions {
+		breakerTransitions.send(ch, float64(t.Count), label, t.From.String(), t.To.String())
+	}
+	breakerFailures.send(ch, float64(b.ConsecutiveFailures), label)
+	breakerChanged.send(ch, float64(b.LastChange.UnixNano())/1e9, label)
+}
+
+func collectPool(ch chan<- prometheus.Metric, h upstream.HostStats) {
+	poolRequests.send(ch, float64(h.Requests), h.Label)
+	poolSize.send(ch, float64(h.PoolConnections), h.Label, "connections")
+	poolSize.send(ch, float64(h.PoolMaxSize), h.Label, "maxsize")
+	poolConnections.send(ch, float64(h.InUse), h.Label, "in_use")
+	poolConnections.send(ch, float64(h.Idle), h.Label, "idle")
+	poolReused.send(ch, float64(h.Reused), h.Label)
+	poolWait.sendWaits(ch, h.Waits, h.Label)
+	for _, d := range h.Dials {
+		poolDials.send(ch, float64(d.Count), h.Label, d.Label)
+	}
+}
+
+func collectBackend(ch chan<- prometheus.Metric, h upstream.HostStats) {
+	up, version := 1.0, h.Version
+	if h.Down {
+		up = 0
+	}
+	if version == "" {
+		version = "unknown"
+	}
+	backendUp.send(ch, up, h.Label)
+	backendInfo.send(ch, 1, h.Label, version)
+	backendLoaded.send(ch, float64(len(h.Loaded)), h.Label)
+	saturated.send(ch, float64(h.Saturated), h.Label)
+	for _, o := range h.Outcomes {
+		backendOutcomes.send(ch, float64(o.Count), h.Label, o.Label)
+	}
+	inFlight.send(ch, float64(h.InFlight), h.Label)
+}
+
+// collectModels sends the models of a host; those used first have series of their own, the rest is summed up.
+func collectModels(ch chan<- prometheus.Metric, h upstream.HostStats, shown int) int {
+	vram := map[string]float64{}
+	for _, m := range h.Loaded {
+		vram[strings.ToLower(m.Name)] = float64(m.VRAM)
+	}
+	var otherVRAM, otherPlaces float64
+	for _, m := range h.Models {
+		if shown >= maxNames {
+			otherPlaces += float64(m.Limit)
+			continue
+		}
+		shown++
+		collectBreaker(ch, m.Breaker.Name, m.Breaker)
+		backendPlaces.send(ch, float64(m.Limit), h.Label, m.Name)
+		backendVRAM.send(ch, vram[m.Name], h.Label, m.Name)
+		delete(vram, m.Name)
+	}
+	for _, bytes := range vram {
+		otherVRAM += bytes
+	}
+	backendPlaces.send(ch, otherPlaces, h.Label, otherName)
+	backendVRAM.send(ch, otherVRAM, h.Label, otherName)
+	return shown
+}
+
+func (p Parts) collectQueue(ch chan<- prometheus.Metric) {
+	q := p.Queue()
+	for _, w := range q.Waiting {
+		queueDepth.send(ch, float64(w.Count), w.Label)
+		queueWait.sendWaits(ch, q.Waits[w.Label], w.Label)
+	}
+	for _, r := range q.Rejected {
+		queueRejected.send(ch, float64(r.Count), r.Label)
+	}
 }
 
 func (p Parts) collectCache(ch chan<- prometheus.Metric) {

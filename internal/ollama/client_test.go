@@ -353,3 +353,35 @@ func TestTextThatOllamaStillFindsTooLongIsCutAndTheOthersStayWhole(t *testing.T)
 		t.Errorf("a text that is always too long: %v", err)
 	}
 }
+
+// asked notes what each request says of itself.
+type asked struct {
+	to
+	calls *[]rag.Call
+}
+
+func (a asked) RoundTrip(r *http.Request) (*http.Response, error) {
+	if call, ok := rag.CallOf(r.Context()); ok {
+		*a.calls = append(*a.calls, call)
+	}
+	return a.to.RoundTrip(r)
+}
+
+func TestEveryCallOfAModelSaysWhatItIsFor(t *testing.T) {
+	srv := ollamatest.New(t)
+	var calls []rag.Call
+	c := clientTo(t, srv.URL)
+	c.rt = asked{c.rt.(to), &calls}
+	if _, _, err := collect(t.Context(), c, prompt("llama3.1:8b")); err != nil {
+		t.Fatal(err)
+	}
+	for _, purpose := range []rag.Purpose{rag.ForQuestion, rag.ForPassage} {
+		if _, err := c.Embedder("all-minilm").Embed(t.Context(), purpose, []string{"x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []rag.Call{{Model: "llama3.1:8b", Class: rag.ClassChat}, {Model: "all-minilm:latest", Class: rag.ClassEmbedding}, {Model: "all-minilm:latest", Class: rag.ClassIngest}}
+	if !slices.Equal(calls, want) {
+		t.Errorf("said %v", calls)
+	}
+}

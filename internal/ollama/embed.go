@@ -42,10 +42,15 @@ func (c *Client) Embedder(model string) *Embedder {
 	return c.embedders[name]
 }
 
-// Embed gives one unit vector a text, in order. Ollama's embedding models take questions and passages alike, so purpose
-// changes nothing. Texts longer than the model's window are cut by Ollama. Vectors that cannot be right are an error
+// Embed gives one unit vector a text, in order. Ollama's embedding models take questions and passages alike: purpose only says
+// which of two calls is served first where there is room for one. Texts longer than the model's window are cut by Ollama. Vectors that cannot be right are an error
 // of kind BadUpstream, for all of the texts.
-func (e *Embedder) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([][]float32, error) {
+func (e *Embedder) Embed(ctx context.Context, purpose rag.Purpose, texts []string) ([][]float32, error) {
+	call := rag.Call{Model: e.model, Class: rag.ClassIngest}
+	if purpose == rag.ForQuestion {
+		call.Class = rag.ClassEmbedding
+	}
+	ctx = rag.WithCall(ctx, call)
 	vectors := make([][]float32, 0, len(texts))
 	for len(texts) > 0 {
 		n := e.batch(texts)

@@ -36,13 +36,7 @@ type Model struct {
 func (m Model) Can(capability string) bool { return slices.Contains(m.Capabilities, capability) }
 
 // FullName is a model's name with its tag, as Ollama lists it: "latest" where none is given.
-func FullName(name string) string {
-	last := name[strings.LastIndexByte(name, '/')+1:]
-	if name == "" || strings.Contains(last, ":") {
-		return name
-	}
-	return name + ":latest"
-}
+func FullName(name string) string { return wire.FullName(name) }
 
 // shown is what /api/show says about the model of one digest. It never changes.
 type shown struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -62,6 +63,8 @@ type Server struct {
 	scripts     []*script
 	released    chan struct{} // closed and renewed by Release
 	requests    []Request
+	counts      map[string]int // by path; "" is all
+	onlyCount   bool
 	arrived     chan struct{} // closed and renewed with each request
 	disconnects chan string
 }
@@ -79,12 +82,29 @@ type Request struct {
 // the test.
 func New(t testing.TB, models ...Model) *Server {
 	t.Helper()
+	return newServer(t, "127.0.0.1:0", models)
+}
+
+// NewReturning is New for a server that refuses for longer and accepts again: its port is below those of outgoing connections, so
+// that it is still free then.
+func NewReturning(t testing.TB, models ...Model) *Server {
+	t.Helper()
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		if l, err := net.Listen("tcp", addr); err == nil && l.Close() == nil {
+			return newServer(t, addr, models)
+		}
+	}
+}
+
+func newServer(t testing.TB, addr string, models []Model) *Server {
+	t.Helper()
 	if len(models) == 0 {
 		models = []Model{ChatModel("llama3.1:8b"), EmbeddingModel("all-minilm:latest", 384)}
 	}
 	s := &Server{
-		addr: "127.0.0.1:0", models: models, answer: CiteFirst, vector: WordVector,
-		released: make(chan struct{}), arrived: make(chan struct{}), disconnects: make(chan string, 10_000),
+		addr: addr, models: models, answer: CiteFirst, vector: WordVector,
+		counts: map[string]int{}, released: make(chan struct{}), arrived: make(chan struct{}), disconnects: make(chan string, 10_000),
 	}
 	if err := s.listen(); err != nil {
 		t.Fatal(err)
@@ -130,9 +150,14 @@ func (s *Server) Accept(t testing.TB) {
 	if s.http != nil {
 		return
 	}
-	if err := s.listen(); err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 { // another process may have the port for a moment
+		if err = s.listen(); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
+	t.Fatal(err)
 }
 
 // SetModels replaces what the server has.
@@ -167,7 +192,18 @@ func (s *Server) SetVector(vector func(text string, dimension int) []float32) {
 }
 
 // Count is the number of requests seen for a path.
-func (s *Server) Count(path string) int { return len(s.Requests(path)) }
+func (s *Server) Count(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[path]
+}
+
+// OnlyCount makes the server keep no requests and no disconnects from now on, for tests that send very many.
+func (s *Server) OnlyCount() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onlyCount = true
+}
 
 // AwaitCount waits until at least n requests were seen for a path.
 func (s *Server) AwaitCount(ctx context.Context, path string, n int) error {
@@ -187,11 +223,7 @@ func (s *Server) AwaitCount(ctx context.Context, path string, n int) error {
 }
 
 // Total is the number of requests seen.
-func (s *Server) Total() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.requests)
-}
+func (s *Server) Total() int { return s.Count("") }
 
 // Requests are those seen for a path, in order; "" is all.
 func (s *Server) Requests(path string) []Request {
@@ -210,7 +242,7 @@ func (s *Server) Requests(path string) []Request {
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = nil
+	s.requests, s.counts = nil, map[string]int{}
 }
 
 // AwaitDisconnect waits until a client went away in the middle of an answer and says which path it had asked.
@@ -231,7 +263,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	fault, released := s.note(r, body)
 	defer func() {
-		if r.Context().Err() != nil {
+		s.mu.Lock()
+		silent := s.onlyCount
+		s.mu.Unlock()
+		if r.Context().Err() != nil && !silent {
 			s.disconnects <- r.URL.Path
 		}
 	}()
@@ -250,7 +285,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func (s *Server) note(r *http.Request, body []byte) (*Fault, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Clone(), r.Host, body})
+	s.counts[r.URL.Path]++
+	s.counts[""]++
+	if !s.onlyCount {
+		s.requests = append(s.requests, Request{r.Method, r.URL.Path, r.Header.Clone(), r.Host, body})
+	}
 	close(s.arrived)
 	s.arrived = make(chan struct{})
 	for _, script := range s.scripts {

@@ -67,6 +67,26 @@ type Host struct {
 	InUse       int64
 	Idle        int64
 	Reused      uint64
+	Waited      float64 // seconds that calls waited for a connection, all together
+	Down        bool    // the last contact came to nothing
+	Version     string  // "" while unknown
+	Loaded      []string
+	Models      []HostModel
+}
+
+// HostModel is what is known about a model on a host.
+type HostModel struct {
+	Name     string
+	Breaker  breaker.Stats
+	Places   int // calls at once that the host is trusted with
+	InUse    int // of these
+	Resident bool
+}
+
+// Queue is who waits for a place on a model host.
+type Queue struct {
+	Waiting  map[string]uint64 // by class
+	Rejected map[string]uint64 // by reason
 }
 
 // ModelInfo is a model on the model server.
@@ -110,6 +130,7 @@ type Config struct {
 	Cache    Cache
 	Models   Models
 	Hosts    func() []Host
+	Queue    func() Queue
 	Drop     func(ctx context.Context, db string) error // deletes a knowledge base everywhere
 	Resolve  func(path string, trusted bool) (string, error)
 	Page     fs.FS

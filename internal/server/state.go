@@ -65,7 +65,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 			"ollama":   ollama,
 			"database": map[string]any{"healthy": storeErr == nil, "knowledge_bases": len(bases), "documents": documents, "passages": passages},
 		},
-		"circuit_breaker": s.breakerViews(), "connection_pool": s.poolView(), "semantic_cache": s.cacheView(),
+		"circuit_breaker": s.breakerViews(), "circuit_breaker_models": s.modelBreakerViews(), "queue": s.queueView(), "connection_pool": s.poolView(), "semantic_cache": s.cacheView(),
 	})
 }
 
@@ -79,16 +79,23 @@ func detailOf(err error) string {
 func (s *Server) hostViews() []map[string]any {
 	out := []map[string]any{}
 	for _, h := range s.Hosts() {
-		out = append(out, map[string]any{"name": h.Label, "url": h.URL, "state": stateOf(h), "in_flight": h.InFlight})
+		models := []map[string]any{}
+		for _, m := range h.Models {
+			models = append(models, map[string]any{"name": m.Name, "state": stateOf(h.Guarded, m.Breaker), "places": m.Places, "in_use": m.InUse, "loaded": m.Resident})
+		}
+		out = append(out, map[string]any{
+			"name": h.Label, "url": h.URL, "state": stateOf(h.Guarded, h.Breaker), "in_flight": h.InFlight, "reachable": !h.Down, "version": h.Version,
+			"loaded": orEmpty(h.Loaded), "models": models,
+		})
 	}
 	return out
 }
 
-func stateOf(h Host) string {
-	if !h.Guarded {
+func stateOf(guarded bool, b breaker.Stats) string {
+	if !guarded {
 		return "disabled"
 	}
-	return h.Breaker.State.String()
+	return b.State.String()
 }
 
 func (s *Server) models(w http.ResponseWriter, r *http.Request) error {
@@ -150,15 +157,30 @@ func (s *Server) cacheConfig(w http.ResponseWriter, _ *http.Request) error {
 func (s *Server) breakerViews() map[string]any {
 	out := map[string]any{}
 	for _, h := range s.Hosts() {
-		out[h.Label] = breakerView(h)
+		out[h.Label] = breakerView(h.Guarded, h.Breaker)
 	}
 	return out
 }
 
-func breakerView(h Host) map[string]any {
-	b := h.Breaker
+// modelBreakerViews are the breakers of the models on the hosts.
+func (s *Server) modelBreakerViews() map[string]any {
+	out := map[string]any{}
+	for _, h := range s.Hosts() {
+		for _, m := range h.Models {
+			out[m.Breaker.Name] = breakerView(h.Guarded, m.Breaker)
+		}
+	}
+	return out
+}
+
+func (s *Server) queueView() map[string]any {
+	q := s.Queue()
+	return map[string]any{"waiting": q.Waiting, "rejected": q.Rejected}
+}
+
+func breakerView(guarded bool, b breaker.Stats) map[string]any {
 	v := map[string]any{
-		"name": h.Label, "enabled": h.Guarded, "state": stateOf(h), "total_calls": b.Successes + b.Failures, "success_calls": b.Successes,
+		"name": b.Name, "enabled": guarded, "state": stateOf(guarded, b), "total_calls": b.Successes + b.Failures, "success_calls": b.Successes,
 		"failure_calls": b.Failures, "rejected_calls": b.Rejected, "consecutive_failures": b.ConsecutiveFailures,
 		"consecutive_successes": b.ConsecutiveSuccesses, "state_transitions": b.Changes(), "error_rate_percent": 100 * share(b.Failures, b.Successes+b.Failures),
 		"success_rate_percent": 100 * share(b.Successes, b.Successes+b.Failures), "last_state_change": b.LastChange.UTC().Format(time.RFC3339Nano),
@@ -186,12 +208,17 @@ func timeOrNull(t time.Time) any {
 }
 
 func (s *Server) breakerMetrics(w http.ResponseWriter, _ *http.Request) error {
-	total, opened, halfOpen := 0, 0, 0
+	total, opened, halfOpen, models := 0, 0, 0, 0
 	for _, h := range s.Hosts() {
 		if !h.Guarded {
 			continue
 		}
 		total++
+		for _, m := range h.Models {
+			if m.Breaker.State == breaker.Open {
+				models++
+			}
+		}
 		switch h.Breaker.State {
 		case breaker.Open:
 			opened++
@@ -200,8 +227,8 @@ func (s *Server) breakerMetrics(w http.ResponseWriter, _ *http.Request) error {
 		}
 	}
 	return writeJSON(w, http.StatusOK, map[string]any{
-		"timestamp": stamp(), "circuit_breakers": s.breakerViews(),
-		"summary": map[string]any{"total_circuits": total, "open_circuits": opened, "half_open_circuits": halfOpen},
+		"timestamp": stamp(), "circuit_breakers": s.breakerViews(), "models": s.modelBreakerViews(),
+		"summary": map[string]any{"total_circuits": total, "open_circuits": opened, "half_open_circuits": halfOpen, "open_models": models},
 	})
 }
 
@@ -213,7 +240,7 @@ func (s *Server) poolView() map[string]any {
 	for _, h := range s.Hosts() {
 		total, reused = total+h.Requests, reused+h.Reused
 		inUse, idle, conns = inUse+h.InUse, idle+h.Idle, conns+h.Open
-		clients[h.Label] = map[string]any{"total_requests": h.Requests, "reused": h.Reused, "connections_open": h.Open, "in_use": h.InUse, "idle": h.Idle}
+		clients[h.Label] = map[string]any{"total_requests": h.Requests, "reused": h.Reused, "connections_open": h.Open, "in_use": h.InUse, "idle": h.Idle, "waited_seconds": h.Waited}
 		v["connections"], v["maxsize"] = h.Connections, h.MaxSize
 		v["pool_config"] = map[string]any{"pool_connections": h.Connections, "pool_maxsize": h.MaxSize, "pool_block": h.Block}
 	}
@@ -222,7 +249,7 @@ func (s *Server) poolView() map[string]any {
 }
 
 func (s *Server) poolMetrics(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]any{"timestamp": stamp(), "connection_pool": s.poolView()})
+	return writeJSON(w, http.StatusOK, map[string]any{"timestamp": stamp(), "connection_pool": s.poolView(), "queue": s.queueView()})
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) error {

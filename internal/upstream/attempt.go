@@ -18,22 +18,25 @@ const maxErrorBody = 64 << 10
 
 // attempt is one request to one host, from its leave to the end of its answer's body.
 type attempt struct {
+	c      *Client
 	caller context.Context // of the call; ended means the client went away
 	ctx    context.Context // of this attempt; ended by a limit too
 	cancel context.CancelCauseFunc
 	host   *host
+	seat   seat
 	path   string
 	infer  bool
-	report func(breaker.Outcome)
 	slow   time.Duration // a first byte later than this makes a success a failure; 0 is off
 
-	start     time.Time
-	firstByte time.Duration // how long it took
-	first     *limit
-	idle      *limit
-	waiting   atomic.Pointer[limit] // what timer stands for
-	timer     *time.Timer
+	start   time.Time
+	first   *limit
+	idle    *limit
+	waiting atomic.Pointer[limit] // what timer stands for
+	timer   *time.Timer
+	total   *time.Timer // of the whole answer; nil if that has no limit
+	over    func()      // called at the end; may be nil
 
+	wanted   atomic.Int64 // a connection, in nanoseconds since epoch
 	hasConn  atomic.Bool
 	released sync.Once
 }
@@ -53,9 +56,9 @@ func (r *result) discard() {
 	}
 }
 
-func (c *Client) newAttempt(call *call, h *host, report func(breaker.Outcome)) *attempt {
+func (c *Client) newAttempt(call *call, s seat) *attempt {
 	a := &attempt{
-		caller: call.req.Context(), host: h, path: call.req.URL.Path, infer: call.infer, report: report,
+		c: c, caller: call.req.Context(), host: s.host, seat: s, path: call.req.URL.Path, infer: call.infer,
 		slow: c.cfg.Breaker.SlowCall, start: time.Now(),
 		first: c.firstLimit, idle: c.idleLimit,
 	}
@@ -63,21 +66,29 @@ func (c *Client) newAttempt(call *call, h *host, report func(breaker.Outcome)) *
 		a.first = c.lookupLimit
 	}
 	ctx, cancel := context.WithCancelCause(a.caller)
-	a.cancel = cancel
-	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn, WroteHeaders: a.wroteHeaders})
+	a.cancel, a.over = cancel, call.over
+	if c.totalLimit.d > 0 && call.infer {
+		a.total = time.AfterFunc(c.totalLimit.d, func() { cancel(c.totalLimit) })
+	}
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: a.getConn, GotConn: a.gotConn, WroteHeaders: a.wroteHeaders})
 	a.waiting.Store(a.first)
 	if c.cfg.PoolBlock {
 		a.waiting.Store(&limit{name: "a free connection", d: a.first.d, place: true})
 	}
 	a.timer = time.AfterFunc(a.first.d, func() { cancel(a.waiting.Load()) })
-	h.inFlight.Add(1)
+	if s.lane == nil {
+		s.host.inFlight.Add(1)
+	}
 	return a
 }
+
+func (a *attempt) getConn(string) { a.wanted.Store(int64(time.Since(epoch))) }
 
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if info.Reused {
 		a.host.counts.reused.Add(1)
 	}
+	a.host.counts.waits.add(time.Since(epoch) - time.Duration(a.wanted.Load()))
 	if !a.hasConn.Swap(true) {
 		a.host.counts.inUse.Add(1)
 		// Only from here on is it the server that is waited for.
@@ -107,31 +118,45 @@ func (a *attempt) cause() error {
 	return nil
 }
 
-func (a *attempt) settle(o breaker.Outcome) {
-	if o == breaker.Success && a.slow > 0 && a.firstByte > a.slow {
-		o = breaker.Failure
+// settle reports the outcome.
+func (a *attempt) settle(o breaker.Outcome, ofHost bool) {
+	if o == breaker.Success && a.seat.lane != nil {
+		a.host.know.served(a.seat.lane.model)
 	}
-	a.report(o)
+	if a.seat.report != nil {
+		a.seat.report(o, ofHost)
+	}
 }
 
 // release gives back what the attempt held of its host.
 func (a *attempt) release() {
 	a.released.Do(func() {
 		a.timer.Stop()
-		a.host.inFlight.Add(-1)
+		if a.total != nil {
+			a.total.Stop()
+		}
 		if a.hasConn.Load() {
 			a.host.counts.inUse.Add(-1)
 		}
 		a.cancel(nil)
+		if a.over != nil {
+			a.over()
+		}
+		if a.seat.lane == nil {
+			a.host.inFlight.Add(-1)
+			return
+		}
+		a.c.leave(a.seat.lane, a.seat.since)
 	})
 }
 
 // attempt sends the call to one host. A response that it gives must be closed.
-func (c *Client) attempt(call *call, h *host, report func(breaker.Outcome)) *result {
-	a := c.newAttempt(call, h, report)
+func (c *Client) attempt(call *call, s seat) *result {
+	h := s.host
+	a := c.newAttempt(call, s)
 	req, err := call.request(a.ctx)
 	if err != nil {
-		a.settle(breaker.Neutral)
+		a.settle(breaker.Neutral, false)
 		a.release()
 		return &result{host: h, err: err}
 	}
@@ -140,15 +165,22 @@ func (c *Client) attempt(call *call, h *host, report func(breaker.Outcome)) *res
 	if err != nil {
 		v := judgeError(a.caller, a.cause(), err, a.infer)
 		shown := callError(a.caller, h, a.cause(), err)
-		a.settle(v.outcome)
+		if v.outcome == breaker.Failure {
+			h.know.met(false)
+		}
+		a.settle(v.outcome, v.ofHost)
 		a.release()
 		return &result{verdict: v, host: h, err: shown}
 	}
+	h.know.met(true)
 	return a.answer(resp)
 }
 
 // answer judges a response by its status, and leaves the rest to its body.
 func (a *attempt) answer(resp *http.Response) *result {
+	if tells(a.path) && resp.StatusCode == http.StatusOK && resp.Body != http.NoBody {
+		resp.Body = &listening{ReadCloser: resp.Body, tell: func(list []byte) { a.host.know.learn(a.path, list) }}
+	}
 	b := &body{ReadCloser: resp.Body, a: a, kind: kindOfBody(a.path, resp.Header.Get("Content-Type"))}
 	r := &result{host: a.host, resp: resp}
 	if resp.StatusCode < 400 {
@@ -158,11 +190,21 @@ func (a *attempt) answer(resp *http.Response) *result {
 	}
 	start, err := io.ReadAll(io.LimitReader(b.ReadCloser, maxErrorBody))
 	a.timer.Stop()
-	r.verdict = judgeStatus(a.infer, resp.StatusCode, resp.Header, start)
-	b.settle(r.outcome)
-	if r.reason == reasonSaturated {
+	r.verdict = judgeStatus(a.infer, a.path, resp.StatusCode, resp.Header, start)
+	b.settle(r.outcome, r.ofHost)
+	switch r.reason {
+	case reasonSaturated:
 		a.host.counts.saturated.Add(1)
-		a.host.cool(max(failCooling, min(r.wait, maxCooling)))
+		wait := min(r.wait, maxCooling)
+		if wait == 0 {
+			wait = jittered(a.c.cfg.RetryBackoff)
+		}
+		a.host.cool(max(failCooling, wait))
+		a.c.saturated(a.seat.lane, wait)
+	case reasonMissing:
+		if a.seat.lane != nil {
+			a.seat.lane.lack()
+		}
 	}
 	switch {
 	case err != nil:

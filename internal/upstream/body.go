@@ -25,14 +25,14 @@ type streamKind int
 const (
 	wholeBody streamKind = iota // by its end
 	lines                       // NDJSON: by "done":true
-	sse                         // server-sent events: by [DONE], on the routes that have it
+	sse                         // server-sent events: by [DONE] or the closing event
 )
 
 func kindOfBody(path, contentType string) streamKind {
 	switch {
 	case strings.HasPrefix(contentType, "application/x-ndjson"):
 		return lines
-	case strings.HasPrefix(contentType, "text/event-stream") && strings.HasSuffix(path, "/completions"):
+	case strings.HasPrefix(contentType, "text/event-stream") && inferencePath(path):
 		return sse
 	}
 	return wholeBody
@@ -45,12 +45,13 @@ type body struct {
 	a    *attempt
 	kind streamKind
 
-	mu      sync.Mutex // of what follows; never held while waiting
-	judge   streamJudge
-	reading bool
-	began   bool
-	settled bool
-	last    error // what Read returns after the end
+	mu        sync.Mutex // of what follows; never held while waiting
+	judge     streamJudge
+	reading   bool
+	began     bool
+	firstByte time.Duration // how long it took
+	settled   bool
+	last      error // what Read returns after the end
 }
 
 // Read passes bytes on unchanged. Waiting for the server is limited, waiting for the reader is not.
@@ -73,9 +74,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	outcome, shown := b.ended(err)
+	outcome, ofHost, shown := b.ended(err)
 	b.last = shown
-	b.settle(outcome)
+	b.settle(outcome, ofHost)
 	b.a.release()
 	return n, shown
 }
@@ -86,31 +87,37 @@ func (b *body) saw(p []byte) {
 	}
 	if !b.began {
 		b.began = true
-		b.a.firstByte = time.Since(b.a.start)
+		b.firstByte = time.Since(b.a.start)
 	}
-	if b.kind != wholeBody {
+	if b.kind != wholeBody || b.a.slow > 0 {
 		b.judge.watch(p)
+	}
+	if l := b.a.seat.lane; l != nil {
+		b.a.c.passed(l, len(p))
 	}
 }
 
 // ended judges a body that ended by itself, with io.EOF or otherwise, and gives the error its reader sees.
-func (b *body) ended(err error) (breaker.Outcome, error) {
+func (b *body) ended(err error) (o breaker.Outcome, ofHost bool, shown error) {
+	cause := b.a.cause()
 	switch {
-	case !errors.Is(err, io.EOF) && b.a.caller.Err() != nil:
-		return breaker.Neutral, bodyError(b.a.caller, b.a.host, b.a.cause(), err)
+	case !errors.Is(err, io.EOF) && (b.a.caller.Err() != nil || isTotal(cause)):
+		return breaker.Neutral, false, bodyError(b.a.caller, b.a.host, cause, err)
 	case !errors.Is(err, io.EOF):
-		return breaker.Failure, bodyError(b.a.caller, b.a.host, b.a.cause(), err)
+		return breaker.Failure, cause == nil, bodyError(b.a.caller, b.a.host, cause, err)
 	case !b.a.infer:
-		return breaker.Neutral, io.EOF
+		return breaker.Neutral, false, io.EOF
+	case b.kind == wholeBody:
+		return breaker.Success, false, io.EOF
 	case b.judge.failed:
-		return breaker.Failure, io.EOF // its last line says so
-	case b.kind == wholeBody || b.judge.done:
-		return breaker.Success, io.EOF
+		return breaker.Failure, false, io.EOF // its last line says so
+	case b.judge.done:
+		return breaker.Success, false, io.EOF
 	case b.judge.looping():
-		return breaker.Neutral, io.EOF // as Ollama itself ends it
+		return breaker.Neutral, false, io.EOF // as Ollama itself ends it
 	}
-	return breaker.Failure, rag.Errorf(rag.BadUpstream, "", "Ollama at %s ended its answer without finishing it",
-		b.a.host.shown).Because(errUnfinished)
+	return breaker.Failure, false, rag.Errorf(rag.BadUpstream, "", "%s ended its answer without finishing it",
+		b.a.host.name()).Because(errUnfinished)
 }
 
 // Close gives everything back. A reader that had all it needed counts as a success; one that left early says nothing
@@ -123,7 +130,7 @@ func (b *body) Close() error {
 
 	b.mu.Lock()
 	b.last = errClosed
-	b.settle(b.left(atEnd))
+	b.settle(b.left(atEnd), false)
 	b.mu.Unlock()
 	err := b.ReadCloser.Close()
 	b.a.release()
@@ -135,9 +142,9 @@ func (b *body) left(atEnd bool) breaker.Outcome {
 	switch {
 	case !b.a.infer:
 		return breaker.Neutral
-	case b.judge.failed:
+	case b.kind != wholeBody && b.judge.failed:
 		return breaker.Failure
-	case b.judge.done || b.kind == wholeBody && atEnd:
+	case b.kind != wholeBody && b.judge.done || b.kind == wholeBody && atEnd:
 		return breaker.Success
 	}
 	return breaker.Neutral
@@ -152,10 +159,31 @@ func (b *body) drain() bool {
 	return errors.Is(err, io.EOF)
 }
 
-// settle reports the outcome, once. The breaker's lock is taken inside b.mu, never the other way round.
-func (b *body) settle(o breaker.Outcome) {
-	if !b.settled {
-		b.settled = true
-		b.a.settle(o)
+// settle reports the outcome, once. A success whose first token came too late is a failure. The breaker's lock is taken
+// inside b.mu, never the other way round.
+func (b *body) settle(o breaker.Outcome, ofHost bool) {
+	if b.settled {
+		return
 	}
+	b.settled = true
+	if o == breaker.Success && b.late() {
+		o = breaker.Failure
+	}
+	b.a.settle(o, ofHost)
+}
+
+// late says whether the first token came later than it may, the loading of the model not counted. An answer in one piece
+// shows its first token only by its figures; one that has none, as in OpenAI's form, is never late, vectors excepted.
+func (b *body) late() bool {
+	if b.a.slow == 0 {
+		return false
+	}
+	took := b.firstByte - time.Duration(b.judge.load)
+	if b.kind == wholeBody && classOf(b.a.path) == rag.ClassChat {
+		if b.judge.eval == 0 {
+			return false
+		}
+		took -= time.Duration(b.judge.eval)
+	}
+	return took > b.a.slow
 }

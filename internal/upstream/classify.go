@@ -37,6 +37,7 @@ var reasons = [...]string{reasonConnect, reasonReset, reasonTimeout, reasonStatu
 // verdict is what one attempt means: for the breaker, for the next attempt, for the figures.
 type verdict struct {
 	outcome breaker.Outcome
+	ofHost  bool // it happened on the way to the host, before any model was concerned
 	pending bool // the body decides; outcome is void until then
 	again   again
 	reason  string
@@ -44,10 +45,12 @@ type verdict struct {
 }
 
 // judgeStatus judges an answer by its status. body is the beginning of an error's body.
-func judgeStatus(infer bool, status int, header http.Header, body []byte) verdict {
+func judgeStatus(infer bool, path string, status int, header http.Header, body []byte) verdict {
 	switch {
 	case status < 400:
 		return verdict{outcome: breaker.Neutral, pending: infer}
+	case !infer && path == showPath && status == http.StatusNotFound:
+		return verdict{again: elsewhere, reason: reasonMissing}
 	case !infer:
 		return verdict{outcome: breaker.Neutral}
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
@@ -86,13 +89,15 @@ func judgeError(caller context.Context, cause, err error, infer bool) verdict {
 	if caller.Err() != nil {
 		return verdict{}
 	}
-	v := verdict{outcome: breaker.Failure, again: anywhere, reason: reasonReset}
+	v := verdict{outcome: breaker.Failure, ofHost: true, again: anywhere, reason: reasonReset}
 	switch {
+	case isTotal(cause):
+		return verdict{}
 	case isPlace(cause):
 		return verdict{again: elsewhere, reason: reasonSaturated}
 	case isLimit(cause):
 		// Asking the same host again would make the caller wait as long again.
-		v.again, v.reason = elsewhere, reasonTimeout
+		v.again, v.reason, v.ofHost = elsewhere, reasonTimeout, false
 	case isDial(err):
 		v.reason = reasonConnect
 	}

@@ -3,12 +3,12 @@ package upstream
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/ollama-rag/ollama-rag/internal/breaker"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
@@ -18,17 +18,20 @@ const Label = "ollama_client"
 // maxCooling bounds how long a host that had no room is asked last.
 const maxCooling = time.Minute
 
-// maxVersionBody is how much of a probe's answer is read.
-const maxVersionBody = 4 << 10
-
 // Client is the way to all configured hosts. It is an http.RoundTripper; its methods may be called from anywhere, any
 // time.
 type Client struct {
 	cfg    Config
 	hosts  []*host
 	budget *budget
+	queue  *queue
 
-	firstLimit, lookupLimit, idleLimit *limit
+	firstLimit, lookupLimit, idleLimit, totalLimit *limit
+
+	looking   sync.Mutex // of what follows
+	looked    time.Time
+	firstLook chan struct{}
+	told      map[string]bool
 }
 
 // New makes a client; the error is Config.Validate's. Nothing is sent before the first call.
@@ -41,23 +44,18 @@ func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, 
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, budget: newBudget(),
+		cfg: cfg, budget: newBudget(), queue: newQueue(cfg.QueueSize, cfg.QueueTimeout), told: map[string]bool{},
 		firstLimit:  &limit{name: "the first byte", d: cfg.FirstByteTimeout},
 		lookupLimit: &limit{name: "the first byte", d: cfg.LookupTimeout},
 		idleLimit:   &limit{name: "the next byte", d: cfg.IdleTimeout},
-	}
-	machine := cfg.Breaker
-	machine.SlowCall = 0 // judged here, by the first byte: a long answer is not a slow one
-	var told []func(breaker.Change)
-	if cfg.OnChange != nil {
-		told = append(told, cfg.OnChange)
+		totalLimit:  &limit{name: "the whole answer", d: cfg.TotalTimeout, total: true},
 	}
 	for i, u := range cfg.Hosts {
-		h := &host{label: Label, url: u, shown: redact(u), guarded: cfg.BreakerEnabled}
+		label := cfg.Label
 		if i > 0 {
-			h.label += "/" + u.Host
+			label += "/" + u.Host
 		}
-		h.breaker = breaker.New(h.label, machine, told...)
+		h := newHost(&cfg, label, u)
 		h.rt = transport(&h.counts)
 		c.hosts = append(c.hosts, h)
 	}
@@ -67,14 +65,18 @@ func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, 
 // RoundTrip sends the request to a host that can be asked, and again where that can help. See the package's doc for
 // what it does to the request and what its errors are.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
-	call, err := newCall(req, c.cfg.MaxReplayBytes)
+	if len(c.hosts) > 1 && isList(req) {
+		return c.union(req)
+	}
+	call, err := newCall(req, &c.cfg)
 	if err != nil {
 		return nil, err
 	}
+	if call.names() {
+		c.look(req.Context())
+	}
 	c.budget.call()
-	// The queue's place: wait here for room among the hosts, and give the room back in body.Close by way of
-	// attempt.release.
-	h, done, err := c.admit(call, order(c.hosts))
+	s, err := c.admit(call)
 	if err != nil {
 		if call.body != nil && call.once {
 			_ = req.Body.Close()
@@ -82,39 +84,23 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	for {
-		r := c.attempt(call, h, func(o breaker.Outcome) { h.settle(done, o) })
-		call.tried = append(call.tried, h)
-		next, leave := c.next(call, r)
-		if next == nil {
+		r := c.hedged(call, s)
+		call.tried = append(call.tried, r.host)
+		next, ok := c.next(call, r)
+		if !ok {
 			return r.resp, r.err
 		}
 		r.discard()
-		h, done = next, leave
+		s = next
 	}
 }
 
-// admit gets leave from the first host that gives it. If none does, the call counts as rejected by the host that can
-// be asked soonest. Only inferences ask leave: what models there are says nothing about whether they answer, so a look-up is
-// refused while every breaker is open, without being counted, and otherwise leaves the breaker alone.
-func (c *Client) admit(call *call, candidates []*host) (*host, func(breaker.Outcome), error) {
-	if len(candidates) == 0 {
-		candidates = []*host{c.soonest()}
+// admit finds a host for the call: an inference waits for a place and asks leave, a look-up does neither.
+func (c *Client) admit(call *call) (seat, error) {
+	if call.infer {
+		return c.seat(call)
 	}
-	if h := candidates[0]; !call.infer {
-		if h.open() {
-			return nil, nil, openError(c.hosts, &breaker.OpenError{Name: h.label, State: breaker.Open, RetryAfter: h.breaker.Stats().RetryAfter})
-		}
-		return h, func(breaker.Outcome) {}, nil
-	}
-	var refused error
-	for _, h := range candidates {
-		done, err := h.allow()
-		if err == nil {
-			return h, done, nil
-		}
-		refused = err
-	}
-	return nil, nil, openError(c.hosts, refused)
+	return c.lookupSeat(call)
 }
 
 func (c *Client) soonest() *host {
@@ -131,48 +117,43 @@ func (c *Client) soonest() *host {
 	return best
 }
 
-// next decides whether the call is tried again after r, waits where it must, and gives the host and its leave; nil if
-// r is what the caller gets. The error of a wait that the caller ended becomes r's.
-func (c *Client) next(call *call, r *result) (*host, func(breaker.Outcome)) {
+// next decides whether the call is tried again after r, waits where it must, and gives the seat for it; not ok if r is
+// what the caller gets. The error of a wait that the caller ended becomes r's.
+func (c *Client) next(call *call, r *result) (next seat, ok bool) {
 	if r.again == never || call.once || len(call.tried) > c.cfg.MaxRetries {
-		return nil, nil
+		return seat{}, false
 	}
-	candidates := call.fresh(order(c.hosts))
-	if len(candidates) == 0 {
-		if r.again == elsewhere || len(order(c.hosts)) == 0 {
-			return nil, nil
+	call.avoid = call.tried
+	if !c.elsewhere(call) {
+		if r.again == elsewhere {
+			return seat{}, false
 		}
-		wait, ok := c.backoff(call, r)
-		if !ok || !c.budget.spend() {
-			return nil, nil
+		call.avoid = nil
+		wait, worth := c.backoff(call, r)
+		if !worth || !c.elsewhere(call) || !c.budget.spend() || !c.sleep(call, r, wait) {
+			return seat{}, false
 		}
-		if !c.sleep(call, r, wait) {
-			return nil, nil
-		}
-		candidates = order(c.hosts)
 	} else if !c.budget.spend() {
-		return nil, nil
+		return seat{}, false
 	}
-	if len(candidates) == 0 {
-		return nil, nil
-	}
-	h, done, err := c.admit(call, candidates)
+	s, err := c.admit(call)
 	if err != nil {
-		return nil, nil
+		if gone := call.req.Context().Err(); gone != nil {
+			r.discard()
+			r.resp, r.err = nil, err
+		}
+		return seat{}, false
 	}
-	r.host.retried(r.reason, h != r.host)
-	return h, done
+	r.host.retried(r.reason, s.host != r.host)
+	return s, true
 }
 
-// fresh leaves out the hosts that were tried.
-func (c *call) fresh(hosts []*host) []*host {
-	var left []*host
-	for _, h := range hosts {
-		if !c.has(h) {
-			left = append(left, h)
-		}
+// elsewhere says whether a host that the call does not avoid may be asked.
+func (c *Client) elsewhere(call *call) bool {
+	if !call.infer {
+		return slices.ContainsFunc(c.hosts, func(h *host) bool { return !call.avoids(h) && !h.open() })
 	}
-	return left
+	return slices.ContainsFunc(c.options(call.model), func(o option) bool { return !call.avoids(o.lane.host) })
 }
 
 func (h *host) retried(reason string, elsewhere bool) {
@@ -188,8 +169,7 @@ func (h *host) retried(reason string, elsewhere bool) {
 
 // backoff is the wait before the same hosts are asked again; false if waiting makes no sense.
 func (c *Client) backoff(call *call, r *result) (time.Duration, bool) {
-	d := c.cfg.RetryBackoff << call.waits
-	d = d*3/4 + rand.N(d/2+1) // a quarter less to a quarter more
+	d := jittered(c.cfg.RetryBackoff << call.waits)
 	call.waits++
 	if r.wait > c.cfg.MaxRetryAfter {
 		return 0, false
@@ -200,6 +180,9 @@ func (c *Client) backoff(call *call, r *result) (time.Duration, bool) {
 	}
 	return d, true
 }
+
+// jittered is d, a quarter less to a quarter more.
+func jittered(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2+1) }
 
 // sleep waits, unless the caller goes away: then r becomes the caller's own error.
 func (c *Client) sleep(call *call, r *result, d time.Duration) bool {
@@ -228,19 +211,7 @@ func (c *Client) Probe(ctx context.Context, label string) (version string, err e
 }
 
 func (c *Client) probe(ctx context.Context, h *host) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ollama/api/version", nil)
-	if err != nil {
-		return "", err
-	}
-	r := c.attempt(&call{req: req, lookup: true}, h, func(breaker.Outcome) {})
-	if r.err != nil {
-		return "", r.err
-	}
-	defer r.discard()
-	if r.resp.StatusCode != http.StatusOK {
-		return "", rag.Errorf(rag.BadUpstream, "", "Ollama at %s answers %s to GET /api/version", h.shown, r.resp.Status)
-	}
-	data, err := io.ReadAll(io.LimitReader(r.resp.Body, maxVersionBody))
+	data, err := c.fetch(ctx, h, "/api/version")
 	if err != nil {
 		return "", err
 	}
@@ -255,7 +226,7 @@ func (c *Client) probe(ctx context.Context, h *host) (string, error) {
 func (c *Client) Stats() []HostStats {
 	all := make([]HostStats, len(c.hosts))
 	for i, h := range c.hosts {
-		all[i] = h.stats(&c.cfg)
+		all[i] = h.stats(&c.cfg, c.queue)
 	}
 	return all
 }
@@ -263,7 +234,7 @@ func (c *Client) Stats() []HostStats {
 // Reset closes every breaker.
 func (c *Client) Reset() {
 	for _, h := range c.hosts {
-		h.breaker.Reset()
+		h.reset()
 	}
 }
 

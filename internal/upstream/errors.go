@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
@@ -18,6 +19,7 @@ import (
 type limit struct {
 	name  string // what was waited for
 	d     time.Duration
+	total bool // it was the whole call's: no fault of the server
 	place bool // it was a place among our own connections: nothing was asked of the server
 }
 
@@ -28,6 +30,12 @@ func isLimit(err error) bool {
 	return ok
 }
 
+// isTotal says that an attempt was stopped because the whole answer took too long.
+func isTotal(err error) bool {
+	l, ok := errors.AsType[*limit](err)
+	return ok && l.total
+}
+
 // isPlace says that an attempt was stopped while it waited for a connection of ours to become free.
 func isPlace(err error) bool {
 	l, ok := errors.AsType[*limit](err)
@@ -35,13 +43,18 @@ func isPlace(err error) bool {
 }
 
 // openError says that no host may be asked now.
-func openError(hosts []*host, refused error) *rag.Error {
-	open, _ := errors.AsType[*breaker.OpenError](refused)
-	return &rag.Error{
-		Kind: rag.Unavailable, Code: rag.CodeCircuitOpen, RetryAfter: open.RetryAfter, Err: refused,
-		Detail: fmt.Sprintf("Ollama at %s failed too often and is left in peace for now; it is tried again in %v",
-			names(hosts), max(time.Second, open.RetryAfter.Round(time.Second))),
+func openError(c *Client, refused error) *rag.Error {
+	e := &rag.Error{Kind: rag.Unavailable, Code: rag.CodeCircuitOpen, Err: refused}
+	what := c.cfg.Server + " at " + names(c.hosts)
+	if open, ok := errors.AsType[*breaker.OpenError](refused); ok {
+		e.RetryAfter = open.RetryAfter
+		if _, model, ok := strings.Cut(open.Name, "#"); ok && model != "" {
+			what = model + " on " + what
+		}
 	}
+	e.Detail = fmt.Sprintf("%s failed too often and is left in peace for now; it is tried again in %v",
+		what, max(time.Second, e.RetryAfter.Round(time.Second)))
+	return e
 }
 
 // callError turns what stopped an attempt into a sentence for the one who can help. A caller who went away gets its own
@@ -54,20 +67,21 @@ func callError(caller context.Context, h *host, cause, err error) error {
 		return callerErr
 	}
 	if l, ok := errors.AsType[*limit](cause); ok && l.place {
-		return rag.Errorf(rag.Overloaded, rag.CodeQueueFull, "every connection to Ollama at %s was in use for %v: raise OLLAMA_POOL_MAXSIZE", h.shown, l.d).Because(err)
+		return rag.Errorf(rag.Overloaded, rag.CodeQueueFull, "every connection to %s was in use for %v: raise OLLAMA_POOL_MAXSIZE", h.name(), l.d).Because(err)
+	} else if ok && l.total {
+		return rag.Errorf(rag.Timeout, rag.CodeTimeout, "%s had not finished its answer after %v: raise OLLAMA_TOTAL_TIMEOUT", h.name(), l.d).Because(err)
 	} else if ok {
-		return rag.Errorf(rag.Timeout, rag.CodeTimeout, "Ollama at %s sent nothing: waited %v for %s", h.shown, l.d, l.name).
+		return rag.Errorf(rag.Timeout, rag.CodeTimeout, "%s sent nothing: waited %v for %s", h.name(), l.d, l.name).
 			Because(err)
 	}
 	switch {
 	case isTLS(err):
 		return rag.Errorf(rag.Unavailable, rag.CodeUnreachable,
-			"no secure connection to Ollama at %s: check its certificate, or whether it should be http://", h.shown).Because(err)
+			"no secure connection to %s: check its certificate, or whether it should be http://", h.name()).Because(err)
 	case isDial(err):
-		return rag.Errorf(rag.Unavailable, rag.CodeUnreachable,
-			"no Ollama answers at %s: start it with `ollama serve` or set OLLAMA_BASE_URL", h.shown).Because(err)
+		return rag.Errorf(rag.Unavailable, rag.CodeUnreachable, "no %s: %s", strings.Replace(h.name(), " at ", " answers at ", 1), h.advice).Because(err)
 	}
-	return rag.Errorf(rag.BadUpstream, "", "Ollama at %s closed the connection before it answered", h.shown).Because(err)
+	return rag.Errorf(rag.BadUpstream, "", "%s closed the connection before it answered", h.name()).Because(err)
 }
 
 // bodyError is callError for an answer that had begun.
@@ -75,7 +89,7 @@ func bodyError(caller context.Context, h *host, cause, err error) error {
 	if caller.Err() != nil || isLimit(cause) {
 		return callError(caller, h, cause, err)
 	}
-	return rag.Errorf(rag.BadUpstream, "", "Ollama at %s broke off in the middle of its answer", h.shown).Because(err)
+	return rag.Errorf(rag.BadUpstream, "", "%s broke off in the middle of its answer", h.name()).Because(err)
 }
 
 // errUnfinished is the cause of a stream that ended in good order but without its last word.

@@ -1,8 +1,10 @@
 package upstream
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,43 +18,81 @@ const failCooling = 2 * time.Second
 
 // host is one model server and everything that is known about it.
 type host struct {
-	label   string
-	url     *url.URL
-	shown   string // url without secrets
-	rt      http.RoundTripper
-	breaker *breaker.Breaker
-	guarded bool // the breaker is asked
+	label       string
+	url         *url.URL
+	shown       string // url without secrets
+	server      string // what it is, for people
+	advice      string // what to do where nothing answers
+	rt          http.RoundTripper
+	breaker     *breaker.Breaker
+	guarded     bool // breakers are asked
+	makeBreaker func(name string) *breaker.Breaker
+	mostPlaces  int // a model
+
+	lanes lanes
+	know  knowledge
 
 	inFlight atomic.Int64
 	coolTill atomic.Int64 // monotonic nanoseconds since epoch; the host is asked last until then
 	counts   counts
 }
 
+func newHost(cfg *Config, label string, u *url.URL) *host {
+	machine := cfg.Breaker
+	machine.SlowCall = 0 // judged here, by the first byte: a long answer is not a slow one
+	var told []func(breaker.Change)
+	if cfg.OnChange != nil {
+		told = append(told, cfg.OnChange)
+	}
+	h := &host{
+		label: label, url: u, shown: redact(u), server: cfg.Server, advice: "check OPENAI_BASE_URL", guarded: cfg.BreakerEnabled, mostPlaces: cfg.MaxPlaces,
+		makeBreaker: func(name string) *breaker.Breaker { return breaker.New(name, machine, told...) },
+	}
+	if cfg.ollama() {
+		h.advice = "start it with `ollama serve` or set OLLAMA_BASE_URL"
+	}
+	h.breaker = h.makeBreaker(label)
+	h.lanes.all = map[string]*lane{"": h.newLane("")}
+	return h
+}
+
+// name is what people know the host by.
+func (h *host) name() string { return h.server + " at " + h.shown }
+
 // epoch is what coolTill counts from: the difference of two times is monotonic.
 var epoch = time.Now()
 
 func (h *host) cool(d time.Duration) { h.coolTill.Store(int64(time.Since(epoch) + d)) }
 
-func (h *host) cooling() bool { return int64(time.Since(epoch)) < h.coolTill.Load() }
+func (h *host) cooling() bool {
+	till := h.coolTill.Load()
+	return till != 0 && int64(time.Since(epoch)) < till
+}
 
 // open says whether asking for leave would be in vain.
 func (h *host) open() bool { return h.guarded && h.breaker.State() == breaker.Open }
 
-// allow asks leave for one attempt.
-func (h *host) allow() (func(breaker.Outcome), error) {
-	if !h.guarded {
-		return func(breaker.Outcome) {}, nil
-	}
-	return h.breaker.Allow()
-}
-
-// settle reports an attempt's outcome, once.
-func (h *host) settle(done func(breaker.Outcome), o breaker.Outcome) {
+// settled notes an attempt's outcome, once.
+func (h *host) settled(o breaker.Outcome) {
 	h.counts.outcomes[o].Add(1)
 	if o == breaker.Failure {
 		h.cool(failCooling)
 	}
-	done(o)
+}
+
+// reset closes the breakers of the host and of its models.
+func (h *host) reset() {
+	h.breaker.Reset()
+	h.lanes.mu.Lock()
+	all := slices.Collect(maps.Values(h.lanes.all))
+	h.lanes.ofHost = false
+	h.lanes.mu.Unlock()
+	for _, l := range all {
+		l.breaker.Reset()
+		h.lanes.mu.Lock()
+		l.failing = false
+		h.lanes.mu.Unlock()
+	}
 }
 
 // address rewrites a request to this host.
@@ -69,37 +109,4 @@ func (h *host) address(r *http.Request) {
 		password, _ := h.url.User.Password()
 		r.SetBasicAuth(h.url.User.Username(), password)
 	}
-}
-
-// order sorts hosts for a call: those that may be asked before those that cool down, among these the one with the
-// fewest calls in flight, among these the first. Hosts whose breaker is open are left out.
-func order(hosts []*host) []*host {
-	if len(hosts) == 1 {
-		if hosts[0].open() {
-			return nil
-		}
-		return hosts
-	}
-	type place struct {
-		h       *host
-		cooling bool
-		calls   int64
-	}
-	var places []place
-	for _, h := range hosts {
-		if h.open() {
-			continue
-		}
-		p := place{h, h.cooling(), h.inFlight.Load()}
-		i := len(places)
-		for i > 0 && (places[i-1].cooling && !p.cooling || places[i-1].cooling == p.cooling && places[i-1].calls > p.calls) {
-			i--
-		}
-		places = append(places[:i], append([]place{p}, places[i:]...)...)
-	}
-	sorted := make([]*host, len(places))
-	for i, p := range places {
-		sorted[i] = p.h
-	}
-	return sorted
 }

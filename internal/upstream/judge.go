@@ -1,6 +1,9 @@
 package upstream
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"time"
+)
 
 // loopTokens is how often Ollama lets a model say the same token before it ends the stream without a final message.
 const loopTokens = 30
@@ -8,20 +11,22 @@ const loopTokens = 30
 // streamJudge watches an answer go by, byte for byte, and notes whether it came to its proper end. It decodes nothing:
 // it follows strings and brackets, and so knows the keys of the outermost object and the text of each piece.
 //
-// A stream is whole when a line has "done":true (NDJSON) or the stream has its [DONE] (server-sent events). It failed
-// when a line has "error". Neither means a server that broke off, with one exception: a model that repeats one token
+// A stream is whole when a line has "done":true (NDJSON), or the stream has its [DONE] or its closing event (server-sent events).
+// It failed when a line has "error". Neither means a server that broke off, with one exception: a model that repeats one token
 // is cut off by Ollama in just that way. A client can provoke that with a prompt, and a client's own fault never
 // opens a breaker, so such an end is told apart by the run of equal tokens before it.
 type streamJudge struct {
 	depth    int
 	inString bool
 	escaped  bool
-	word     [12]byte // beginning of the string that was read last, and its length
+	word     [24]byte // beginning of the string that was read last, and its length
 	wordLen  int
 	key      word
 
 	done   bool // the last word was said
 	failed bool // an error was said
+
+	load, eval int64 // nanoseconds, as Ollama reports them: loading the model, writing the answer
 
 	text      maphash.Hash // of this piece's text, blanks left out
 	hasText   bool
@@ -37,6 +42,9 @@ const (
 	doneKey
 	errorKey
 	textKey
+	typeKey
+	loadKey
+	evalKey
 )
 
 func keyOf(s []byte) word {
@@ -47,9 +55,18 @@ func keyOf(s []byte) word {
 		return errorKey
 	case "content", "response", "text":
 		return textKey
+	case "type":
+		return typeKey
+	case "load_duration":
+		return loadKey
+	case "eval_duration":
+		return evalKey
 	}
 	return otherKey
 }
+
+// closing are the events that end a stream of /v1/responses and /v1/messages; the value says whether well.
+var closing = map[string]bool{"response.completed": true, "response.incomplete": true, "message_stop": true, "response.failed": false}
 
 // looping says whether the model was repeating itself when the stream ended.
 func (j *streamJudge) looping() bool { return j.repeating >= loopTokens }
@@ -73,6 +90,11 @@ func (j *streamJudge) inside(c byte) {
 		j.escaped = true
 	case c == '"':
 		j.inString = false
+		if j.key == typeKey && j.depth == 1 {
+			if well, ends := closing[string(j.word[:min(j.wordLen, len(j.word))])]; ends {
+				j.done, j.failed = j.done || well, j.failed || !well
+			}
+		}
 		return
 	case c == '\n': // never inside a whole string: the line was cut
 		j.endLine()
@@ -89,6 +111,10 @@ func (j *streamJudge) inside(c byte) {
 }
 
 func (j *streamJudge) outside(c byte) {
+	if '0' <= c && c <= '9' {
+		j.digit(int64(c - '0'))
+		return
+	}
 	switch c {
 	case '"':
 		j.inString, j.wordLen = true, 0
@@ -119,6 +145,20 @@ func (j *streamJudge) outside(c byte) {
 		}
 	case '\n':
 		j.endLine()
+	}
+}
+
+// maxReported bounds the figures that are believed: nobody's model loads for longer.
+const maxReported = int64(24 * time.Hour)
+
+// digit is one of a number's.
+func (j *streamJudge) digit(d int64) {
+	switch {
+	case j.depth != 1:
+	case j.key == loadKey:
+		j.load = min(10*j.load+d, maxReported)
+	case j.key == evalKey:
+		j.eval = min(10*j.eval+d, maxReported)
 	}
 }
 

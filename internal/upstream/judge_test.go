@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 func judged(s string) *streamJudge {
@@ -38,6 +39,11 @@ func TestStreamIsJudgedByItsOwnWordsOnly(t *testing.T) {
 		"event stream":               {"data: {\"choices\":[{\"delta\":{\"content\":\"Done\"}}]}\n\ndata: [DONE]\n\n", true, false, false},
 		"event stream cut":           {"data: {\"choices\":[{\"delta\":{\"content\":\"DONE [DONE]\"}}]}\n\n", false, false, false},
 		"event stream with error":    {"data: {\"error\":{\"message\":\"x\"}}\n\n", false, true, false},
+		"responses":                  {"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"error\":null}}\n\n", true, false, false},
+		"responses cut":              {"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"response.completed\"}\n\n", false, false, false},
+		"responses failed":           {"data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"x\"}}}\n\n", false, true, false},
+		"messages":                   {"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", true, false, false},
+		"messages failed":            {"data: {\"type\":\"error\",\"error\":{\"message\":\"x\"}}\n\n", false, true, false},
 		"loop":                       {frame(`" a"`) + strings.Repeat(frame(`" tick"`), 31), false, false, true},
 		"loop with other blanks":     {strings.Repeat(frame(`" tick"`)+frame(`"tick "`), 15), false, false, true},
 		"loop of two":                {strings.Repeat(frame(`" tick"`)+frame(`" tock"`), 40), false, false, false},
@@ -86,5 +92,15 @@ func BenchmarkJudge(b *testing.B) {
 	b.SetBytes(int64(len(line)))
 	for b.Loop() {
 		j.watch(line)
+	}
+}
+
+func TestFiguresAreThoseOfTheLastMessage(t *testing.T) {
+	j := judged(`{"message":{"content":"load_duration\":7","load_duration":5},"done":false}` + "\n" + `{"done":true,"total_duration":9,"load_duration":123456,"prompt_eval_duration":7,"eval_duration":89}` + "\n")
+	if j.load != 123456 || j.eval != 89 {
+		t.Errorf("load %d, eval %d", j.load, j.eval)
+	}
+	if j = judged(`{"load_duration":99999999999999999999999999999999}`); time.Duration(j.load) != 24*time.Hour {
+		t.Errorf("load %d", j.load)
 	}
 }

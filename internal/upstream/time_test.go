@@ -51,6 +51,8 @@ func written(ctx context.Context, fn func(w io.Writer)) io.ReadCloser {
 	return r
 }
 
+func text(s string) io.ReadCloser { return io.NopCloser(strings.NewReader(s)) }
+
 func hang(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
@@ -243,8 +245,8 @@ func TestWaitForARetryEndsWithTheCaller(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start = time.Now()
-		if status, _, err := post(ctx, c, "/api/chat", chatBody); status != 503 || time.Since(start) != 0 {
-			t.Errorf("a wait that cannot pay must not be begun: %d, %v", status, err)
+		if _, _, err := post(ctx, c, "/api/chat", chatBody); rag.KindOf(err) != rag.Overloaded || time.Since(start) != 0 || len(seen) != 1 {
+			t.Errorf("a wait that cannot pay must not be begun: after %v, %d requests, %v", time.Since(start), len(seen), err)
 		}
 	})
 }
@@ -284,6 +286,38 @@ func TestSlowFirstByteIsAFailureWhereConfiguredAndALongAnswerIsNot(t *testing.T)
 			if counted(s.Outcomes, want.String()) != 1 || s.Breaker.Config.SlowCall != cfg.Breaker.SlowCall {
 				t.Errorf("first byte after %v: %+v", first, s)
 			}
+		})
+	}
+}
+
+func TestLoadingAModelIsNoSlowCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		path, kind, answer string
+		want               breaker.Outcome
+	}{
+		"streamed, it was the load":      {"/api/chat", "application/x-ndjson", firstLine + `{"done":true,"load_duration":55000000000}` + "\n", breaker.Success},
+		"streamed, it was not the load":  {"/api/chat", "application/x-ndjson", firstLine + `{"done":true,"load_duration":5000000000}` + "\n", breaker.Failure},
+		"at once, it was a long answer":  {"/api/chat", "application/json", `{"done":true,"load_duration":30000000000,"eval_duration":25000000000}`, breaker.Success},
+		"at once, it was neither":        {"/api/chat", "application/json", `{"done":true,"load_duration":1,"eval_duration":25000000000}`, breaker.Failure},
+		"at once, nobody knows":          {"/v1/chat/completions", "application/json", `{"choices":[]}`, breaker.Success},
+		"vectors, it was the load":       {"/api/embed", "application/json", `{"embeddings":[[1,2]],"load_duration":55000000000}`, breaker.Success},
+		"vectors, nobody knows but late": {"/v1/embeddings", "application/json", `{"data":[{"embedding":[1]}]}`, breaker.Failure},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := DefaultConfig()
+				cfg.Breaker.SlowCall = 10 * time.Second
+				up := clientOf(t, cfg, func(r *http.Request) (*http.Response, error) {
+					time.Sleep(time.Minute)
+					return respond(200, http.Header{"Content-Type": {c.kind}}, text(c.answer)), nil
+				})
+				if status, answer, err := post(t.Context(), up, c.path, chatBody); status != 200 || err != nil || answer != c.answer {
+					t.Fatalf("%d %q, %v", status, answer, err)
+				}
+				if s := up.Stats()[0]; counted(s.Outcomes, c.want.String()) != 1 {
+					t.Errorf("want %v: %v", c.want, s.Outcomes)
+				}
+			})
 		})
 	}
 }
@@ -334,11 +368,11 @@ func TestWatchEndsTheOpenTimeOfAHostThatIsBack(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go c.Watch(ctx)
 		bad := func() breaker.State { return c.Stats()[0].Breaker.State }
-		done, err := c.hosts[0].allow()
+		report, err := c.queue.lane(c.hosts[0], "m").allow()
 		if err != nil {
 			t.Fatal(err)
 		}
-		done(breaker.Failure)
+		report(breaker.Failure, true)
 		time.Sleep(5 * time.Second)
 		if bad() != breaker.Open {
 			t.Fatalf("%v while it is down", bad())

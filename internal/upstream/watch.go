@@ -2,49 +2,44 @@ package upstream
 
 import (
 	"context"
+	"sync"
 	"time"
-
-	"github.com/ollama-rag/ollama-rag/internal/breaker"
 )
 
 // watchEvery is how often an open host is asked whether it is back.
 const watchEvery = 2 * time.Second
 
-// Watch asks open hosts for their version until ctx ends. A good answer after a bad one in the same open time ends that
-// time at once. With one host it does nothing: there the open time stands.
+// Watch asks hosts that are open or could not be reached for their version until ctx ends, so that a host that comes back is
+// used at once. A good answer after a bad one in the same open time ends that time. With one host it does nothing: there the
+// open time stands, and whether it can be reached its next caller finds out.
 func (c *Client) Watch(ctx context.Context) {
-	if len(c.hosts) == 1 || !c.cfg.BreakerEnabled {
+	if len(c.hosts) == 1 || !c.cfg.ollama() {
 		return
 	}
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	down := map[*host]bool{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		var all sync.WaitGroup
 		for _, h := range c.hosts {
-			if h.breaker.State() != breaker.Open {
-				delete(down, h)
-				continue
+			if h.open() || h.know.away() {
+				all.Go(func() { c.watch(ctx, h) })
 			}
-			c.watch(ctx, h, down)
 		}
+		all.Wait()
 	}
 }
 
 // watch asks one host. One that answers all the time it is open fails at something else, and its open time stands.
-func (c *Client) watch(ctx context.Context, h *host, down map[*host]bool) {
+func (c *Client) watch(ctx context.Context, h *host) {
 	ctx, cancel := context.WithTimeout(ctx, watchEvery)
 	defer cancel()
-	_, err := c.probe(ctx, h)
-	switch {
-	case err != nil:
-		down[h] = true
-	case down[h]:
-		delete(down, h)
+	was := h.know.away()
+	if _, err := c.probe(ctx, h); err == nil && was {
 		h.breaker.EndOpenTime()
 	}
 }

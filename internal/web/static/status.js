@@ -102,7 +102,7 @@ function stripParts(x) {
 
 function cards(x, models) {
   if (x === null) return [card("Server", "server", [h("p", { text: "The server does not answer. Is ollama-rag still running? This page keeps trying." })])];
-  const columns = [[modelCard(x, models), storeCard(x)], [breakerCard(x.circuit_breaker)], [poolCard(x.connection_pool), cacheCard(x.semantic_cache)]];
+  const columns = [[modelCard(x, models), storeCard(x)], [breakerCard({ ...x.circuit_breaker, ...notClosed(x.circuit_breaker_models) })], [poolCard(x.connection_pool), cacheCard(x.semantic_cache)]];
   return columns.map((c) => c.filter(Boolean)).filter((c) => c.length).map((c) => h("div", { class: "status-column" }, c));
 }
 
@@ -120,6 +120,9 @@ function hostLook(host, service) {
   return service.healthy === false && look === "good" ? "bad" : look;
 }
 
+/** How many calls wait for a place. */
+const waiting = (queue) => Object.values(queue?.waiting ?? {}).reduce((sum, n) => sum + n, 0);
+
 function modelCard(x, models) {
   const s = x.services?.ollama ?? {};
   const names = (models?.models ?? []).map((m) => `${m.name}${m.size ? ` (${size(m.size)})` : ""}`);
@@ -128,12 +131,15 @@ function modelCard(x, models) {
     s.error ? h("p", { class: "small" }, sentence(s.error)) : null,
     s.healthy === false && !s.error ? h("p", { class: "small muted" }, "Start it with ", h("code", { text: "ollama serve" }), ". Until then passages are quoted.") : null,
     (s.hosts ?? []).length
-      ? h("ul", { class: "hosts" }, s.hosts.map((host) => h("li", null, light(hostLook(host, s), host.name ?? host.url), h("span", { class: "muted small", text: [host.url !== host.name ? host.url : "", host.in_flight ? `${host.in_flight} at work` : ""].filter(Boolean).join(" · ") }))))
+      ? h("ul", { class: "hosts" }, s.hosts.map((host) => h("li", null, light(hostLook(host, s), host.name ?? host.url), h("span", { class: "muted small", text: [host.url !== host.name ? host.url : "", host.in_flight ? `${host.in_flight} at work` : "", host.reachable === false ? "not reached" : ""].filter(Boolean).join(" · ") }))))
       : null,
-    list([["Model", s.model || models?.current]]),
+    list([["Model", s.model || models?.current], ["Waiting for it", waiting(x.queue) ? count(waiting(x.queue)) : ""]]),
     names.length ? h("details", { class: "small" }, h("summary", { text: plural(names.length, "model") }), h("ul", null, names.map((text) => h("li", { text })))) : null,
   ]);
 }
+
+/** Breakers of models are of interest while they are not closed. */
+const notClosed = (breakers) => Object.fromEntries(Object.entries(breakers ?? {}).filter(([, b]) => !["closed", "disabled"].includes(b.state)));
 
 function breakerCard(breakers) {
   const names = Object.keys(breakers ?? {});
