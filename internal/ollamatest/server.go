@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -81,11 +82,28 @@ type Request struct {
 // the test.
 func New(t testing.TB, models ...Model) *Server {
 	t.Helper()
+	return newServer(t, "127.0.0.1:0", models)
+}
+
+// NewReturning is New for a server that refuses for longer and accepts again: its port is below those of outgoing connections, so
+// that it is still free then.
+func NewReturning(t testing.TB, models ...Model) *Server {
+	t.Helper()
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		if l, err := net.Listen("tcp", addr); err == nil && l.Close() == nil {
+			return newServer(t, addr, models)
+		}
+	}
+}
+
+func newServer(t testing.TB, addr string, models []Model) *Server {
+	t.Helper()
 	if len(models) == 0 {
 		models = []Model{ChatModel("llama3.1:8b"), EmbeddingModel("all-minilm:latest", 384)}
 	}
 	s := &Server{
-		addr: "127.0.0.1:0", models: models, answer: CiteFirst, vector: WordVector,
+		addr: addr, models: models, answer: CiteFirst, vector: WordVector,
 		counts: map[string]int{}, released: make(chan struct{}), arrived: make(chan struct{}), disconnects: make(chan string, 10_000),
 	}
 	if err := s.listen(); err != nil {
@@ -132,9 +150,14 @@ func (s *Server) Accept(t testing.TB) {
 	if s.http != nil {
 		return
 	}
-	if err := s.listen(); err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 { // another process may have the port for a moment
+		if err = s.listen(); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
+	t.Fatal(err)
 }
 
 // SetModels replaces what the server has.

@@ -33,6 +33,8 @@ type attempt struct {
 	idle    *limit
 	waiting atomic.Pointer[limit] // what timer stands for
 	timer   *time.Timer
+	total   *time.Timer // of the whole answer; nil if that has no limit
+	over    func()      // called at the end; may be nil
 
 	wanted   atomic.Int64 // a connection, in nanoseconds since epoch
 	hasConn  atomic.Bool
@@ -63,17 +65,10 @@ func (c *Client) newAttempt(call *call, s seat) *attempt {
 	if call.lookup {
 		a.first = c.lookupLimit
 	}
-	parent, stop := a.caller, context.CancelFunc(func() {})
+	ctx, cancel := context.WithCancelCause(a.caller)
+	a.cancel, a.over = cancel, call.over
 	if c.totalLimit.d > 0 && call.infer {
-		parent, stop = context.WithTimeoutCause(parent, c.totalLimit.d, c.totalLimit)
-	}
-	ctx, cancel := context.WithCancelCause(parent)
-	a.cancel = func(cause error) {
-		cancel(cause)
-		stop()
-		if call.over != nil {
-			call.over()
-		}
+		a.total = time.AfterFunc(c.totalLimit.d, func() { cancel(c.totalLimit) })
 	}
 	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: a.getConn, GotConn: a.gotConn, WroteHeaders: a.wroteHeaders})
 	a.waiting.Store(a.first)
@@ -137,10 +132,16 @@ func (a *attempt) settle(o breaker.Outcome, ofHost bool) {
 func (a *attempt) release() {
 	a.released.Do(func() {
 		a.timer.Stop()
+		if a.total != nil {
+			a.total.Stop()
+		}
 		if a.hasConn.Load() {
 			a.host.counts.inUse.Add(-1)
 		}
 		a.cancel(nil)
+		if a.over != nil {
+			a.over()
+		}
 		if a.seat.lane == nil {
 			a.host.inFlight.Add(-1)
 			return
@@ -164,7 +165,7 @@ func (c *Client) attempt(call *call, s seat) *result {
 	if err != nil {
 		v := judgeError(a.caller, a.cause(), err, a.infer)
 		shown := callError(a.caller, h, a.cause(), err)
-		if v.again != never {
+		if v.outcome == breaker.Failure {
 			h.know.met(false)
 		}
 		a.settle(v.outcome, v.ofHost)

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -201,6 +202,9 @@ func (c *Client) fetch(ctx context.Context, h *host, path string) ([]byte, error
 		return nil, err
 	}
 	r := c.attempt(&call{req: req, lookup: true}, seat{host: h})
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		h.know.met(false)
+	}
 	if r.err != nil {
 		return nil, r.err
 	}

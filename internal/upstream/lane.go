@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	maxLanes   = 64               // models of a host with a breaker and a queue of their own; the idle ones longest unused make room
+	maxLanes   = 64               // models of a host with a breaker and a queue of their own; idle ones make room
+	laneRest   = time.Second      // a lane is not idle before: a call may be about to use it
 	missingFor = 30 * time.Second // a host that said it lacks a model is asked last for this long
 )
 
@@ -60,6 +61,7 @@ func (q *queue) lane(h *host, model string) *lane {
 	full := l == nil && len(h.lanes.all) >= maxLanes
 	if l == nil && !full {
 		l = h.newLane(model)
+		l.used = time.Now() // nobody else has it yet
 		h.lanes.born++
 		l.born = h.lanes.born
 		h.lanes.all[model] = l
@@ -80,17 +82,29 @@ func (q *queue) evict(h *host) bool {
 	defer h.lanes.mu.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var oldest *lane
+	var least *lane
 	for _, l := range h.lanes.all {
-		if l.model != "" && l.inUse == 0 && q.lines[l.model] == nil && (oldest == nil || l.used.Before(oldest.used)) {
-			oldest = l
+		if l.model != "" && l.inUse == 0 && time.Since(l.used) > laneRest && q.lines[l.model] == nil && (least == nil || l.matters() < least.matters() || l.matters() == least.matters() && l.used.Before(least.used)) {
+			least = l
 		}
 	}
-	if oldest == nil {
+	if least == nil {
 		return false
 	}
-	delete(h.lanes.all, oldest.model)
+	delete(h.lanes.all, least.model)
 	return true
+}
+
+// matters says how much would be lost with the lane: names that only a client knows must not push out models that are there, nor
+// these a breaker that has something to remember.
+func (l *lane) matters() int {
+	switch {
+	case l.failing:
+		return 2
+	case l.worked:
+		return 1
+	}
+	return 0
 }
 
 // share says what an outcome of the lane means for the host's breaker, and keeps the two rules.

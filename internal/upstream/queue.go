@@ -123,23 +123,25 @@ func (c *Client) place(call *call) (*lane, error) {
 	if !slices.ContainsFunc(options, func(o option) bool { return !call.avoids(o.lane.host) }) {
 		return nil, nil
 	}
-	if reason := c.join(w, options); reason != "" {
-		return nil, c.overloaded(call.model, reason, options)
-	}
-	select {
-	case <-w.ready:
-		return c.ready(w, options)
-	default:
+	l, rejected := c.join(w, options)
+	switch {
+	case rejected != "":
+		return nil, c.overloaded(call.model, rejected, options)
+	case l != nil:
+		return l, nil
 	}
 	ctx := call.req.Context()
 	limit := time.NewTimer(max(0, c.queue.timeout-time.Since(call.start)))
 	defer limit.Stop()
-	spill := time.NewTimer(spillAfter)
+	spill := time.NewTicker(spillAfter) // again and again: hosts come back
 	defer spill.Stop()
 	for {
 		select {
 		case <-w.ready:
-			return c.ready(w, options)
+			if w.full {
+				return nil, c.overloaded(call.model, rejectFull, options)
+			}
+			return w.lane, nil
 		case <-spill.C:
 			c.queue.mu.Lock()
 			w.spill = true
@@ -158,16 +160,8 @@ func (c *Client) place(call *call) (*lane, error) {
 	}
 }
 
-// ready is what a caller gets whose waiting is over.
-func (c *Client) ready(w *waiter, options []option) (*lane, error) {
-	if w.full {
-		return nil, c.overloaded(w.call.model, rejectFull, options)
-	}
-	return w.lane, nil
-}
-
-// join puts the caller into its line and serves the line, or gives the reason for which it is refused.
-func (c *Client) join(w *waiter, options []option) (rejected string) {
+// join gives the caller a place at once, or puts it into its line, or gives the reason for which it is refused.
+func (c *Client) join(w *waiter, options []option) (l *lane, rejected string) {
 	q, model, class := c.queue, w.call.model, w.call.class
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -176,10 +170,14 @@ func (c *Client) join(w *waiter, options []option) (rejected string) {
 		patience = deadline
 	}
 	if w.coolingTill(options).After(patience) {
-		return rejectCooling
+		return nil, rejectCooling
 	}
 	ln := q.lines[model]
-	if ln == nil {
+	if ln == nil { // nobody is before it
+		if l, _ := w.choose(options, w.since); l != nil {
+			q.give(w, l, w.since)
+			return l, ""
+		}
 		ln = &line{}
 		q.lines[model] = ln
 	}
@@ -189,20 +187,28 @@ func (c *Client) join(w *waiter, options []option) (rejected string) {
 	ln.waiting[class] = append(ln.waiting[class], w)
 	c.serve(model, options)
 	if crowded && w.lane == nil && !ln.pushOut(class) {
-		ln.remove(w)
-		return rejectFull
+		q.remove(w)
+		return nil, rejectFull
 	}
-	return ""
+	return w.lane, ""
 }
 
-// remove takes a caller out; false if it is not in the line.
-func (l *line) remove(w *waiter) bool {
-	waiting := l.waiting[w.call.class]
-	i := slices.Index(waiting, w)
-	if i >= 0 {
-		l.waiting[w.call.class] = slices.Delete(waiting, i, i+1)
+// remove takes a caller out of its line; false if its waiting was over.
+func (q *queue) remove(w *waiter) bool {
+	ln := q.lines[w.call.model]
+	if ln == nil {
+		return false
 	}
-	return i >= 0
+	waiting := ln.waiting[w.call.class]
+	i := slices.Index(waiting, w)
+	if i < 0 {
+		return false
+	}
+	ln.waiting[w.call.class] = slices.Delete(waiting, i, i+1)
+	if ln.len() == 0 {
+		delete(q.lines, w.call.model)
+	}
+	return true
 }
 
 // pushOut makes room for a call of the given class: the newest caller of the lowest class below it has to go.
@@ -257,15 +263,20 @@ func (l *line) serveOne(q *queue, options []option, now time.Time) bool {
 			l.waiting[class] = slices.Delete(l.waiting[class], i, i+1)
 			if got != nil {
 				l.given++
-				got.take(now)
-				w.lane = got
-				q.waited[class].add(now.Sub(w.since))
+				q.give(w, got, now)
 			}
 			close(w.ready)
 			return true
 		}
 	}
 	return false
+}
+
+// give gives a caller its place.
+func (q *queue) give(w *waiter, l *lane, now time.Time) {
+	l.take(now)
+	w.lane = l
+	q.waited[w.call.class].add(now.Sub(w.since))
 }
 
 // order is the order of the classes for the next place.
@@ -326,19 +337,11 @@ func (l *lane) take(now time.Time) {
 	l.host.inFlight.Add(1)
 }
 
-// quit takes a caller out of its line; false if its waiting was over.
+// quit is remove for a caller that goes away.
 func (c *Client) quit(w *waiter) bool {
-	q := c.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	ln := q.lines[w.call.model]
-	if ln == nil || !ln.remove(w) {
-		return false
-	}
-	if ln.len() == 0 {
-		delete(q.lines, w.call.model)
-	}
-	return true
+	c.queue.mu.Lock()
+	defer c.queue.mu.Unlock()
+	return c.queue.remove(w)
 }
 
 // leave gives a place back, and to the next. since is when it was first used; zero if it was not.

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
@@ -237,6 +238,10 @@ func TestFullQueueRefusesAtOnceWithAComputedRetryAfter(t *testing.T) {
 		if err := <-chat; err != nil {
 			t.Error(err)
 		}
+		synctest.Wait()
+		if len(c.queue.lines) != 0 {
+			t.Errorf("%d lines left", len(c.queue.lines))
+		}
 		if s := c.Stats()[0]; s.Breaker.Rejected+s.Breaker.Failures != 0 {
 			t.Errorf("a full queue says nothing about the host: %+v", s.Breaker)
 		}
@@ -348,6 +353,51 @@ func TestModelsWithoutALaneOfTheirOwnShareOne(t *testing.T) {
 			t.Errorf("%d models in view", n)
 		}
 	})
+}
+
+func TestBusyModelsBeyondTheLimitTakeTurnsInTheSharedLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := DefaultConfig()
+		cfg.MaxPlaces = 1
+		h := &held{open: make(chan struct{})}
+		c := clientOf(t, cfg, h.serve)
+		const calls = maxLanes + 5
+		results := make(chan error, calls)
+		for i := range calls {
+			go func() {
+				_, _, err := post(t.Context(), c, "/api/chat", fmt.Sprintf(`{"model":"model-%d"}`, i))
+				results <- err
+			}()
+		}
+		synctest.Wait()
+		if n := len(h.order); n != maxLanes {
+			t.Errorf("%d calls at once", n)
+		}
+		close(h.open)
+		for range calls {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if len(c.queue.lines) != 0 {
+			t.Errorf("%d lines left", len(c.queue.lines))
+		}
+	})
+}
+
+func TestNamesOfClientsDoNotPushOutModelsThatAreThere(t *testing.T) {
+	srv := ollamatest.New(t)
+	c := client(t, quick(t, srv.URL))
+	chats(t, c, 1, "llama3.1:8b")
+	for i := range 3 * maxLanes {
+		chats(t, c, 1, fmt.Sprintf("nobody-has-%d", i))
+	}
+	if models := c.Stats()[0].Models; len(models) != 1 || models[0].Name != "llama3.1:8b" || models[0].Breaker.Successes != 1 {
+		t.Errorf("left: %+v", models)
+	}
+	if len(c.queue.lines) != 0 {
+		t.Errorf("%d lines left", len(c.queue.lines))
+	}
 }
 
 func BenchmarkRefusalOfAFullQueue(b *testing.B) {

@@ -109,7 +109,7 @@ func TestChaosLeavesNothingBehind(t *testing.T) {
 	hosts := []*ollamatest.Server{}
 	models := []ollamatest.Model{ollamatest.ChatModel("a:1"), ollamatest.ChatModel("b:1")}
 	for range 2 {
-		srv := ollamatest.New(t, models...)
+		srv := ollamatest.NewReturning(t, models...)
 		srv.OnlyCount()
 		srv.SetAnswer(echo)
 		hosts = append(hosts, srv)
