@@ -371,25 +371,27 @@ func start(ctx context.Context, program string) (ways []*way, stop func(), err e
 
 	cmd := exec.CommandContext(ctx, program, "serve", "--addr", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "OLLAMA_BASE_URL="+server, "OLLAMA_RAG_DATA_DIR="+dir)
-	log, err := cmd.StderrPipe()
+	log, err := os.Create(filepath.Join(dir, "log")) // it logs every request, as it does by default
 	if err != nil {
 		return nil, stop, err
 	}
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		return nil, stop, fmt.Errorf("%w: run `make build` first", err)
 	}
 	running = append(running, cmd)
-	lines := bufio.NewReader(log)
-	for {
-		line, err := lines.ReadString('\n')
+	for range 200 {
+		time.Sleep(20 * time.Millisecond)
+		text, err := os.ReadFile(log.Name())
 		if err != nil {
-			return nil, stop, fmt.Errorf("%s did not start: %s", program, line)
+			return nil, stop, err
 		}
-		if address, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on "); ok {
-			go func() { _, _ = io.Copy(io.Discard, lines) }()
+		if _, rest, ok := strings.Cut(string(text), "listening on "); ok && strings.Contains(rest, "\n") {
+			address, _, _ := strings.Cut(rest, "\n")
 			return append(ways, &way{name: "ollama-rag", url: address, pid: cmd.Process.Pid}), stop, nil
 		}
 	}
+	return nil, stop, fmt.Errorf("%s did not start", program)
 }
 
 func nginxPath() string {
