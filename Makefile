@@ -46,6 +46,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 bench: ## what search, breaker and instruments cost
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
 
+bench-embed: ## the embedder in the binary beside ONNX Runtime and a real Ollama, interleaved
+	scripts/bench-embed.sh
+
 soak: ## ten minutes of chaos, 100,000 streams
 	scripts/soak.sh
 

@@ -107,7 +107,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &worths{store: h.store, log: h.log}}
 	h.ingest = &ingest.Service{
-		Reader: h.extractor, Cutter: chunk.New(c.ChunkSize, c.ChunkOverlap), Documents: h.store, Jobs: h.store,
+		Reader: h.extractor, Cutter: h.cutter(), Documents: h.store, Jobs: h.store,
 		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
@@ -123,6 +123,15 @@ func (h *house) wire(ctx context.Context) error {
 		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
 	}
 	return h.ingest.Start(ctx)
+}
+
+// cutter cuts texts so that the embedder in the binary takes each passage in one piece.
+func (h *house) cutter() *chunk.Cutter {
+	cutter := chunk.New(h.config.ChunkSize, h.config.ChunkOverlap)
+	if !embed.HasBuiltin {
+		return cutter
+	}
+	return cutter.Bounded(embed.BuiltinTokens, lazy{&h.locals}.CountTokens)
 }
 
 // normalise makes one question of all its spellings: Unicode NFC, trimmed, spaces folded.

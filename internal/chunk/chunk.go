@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/text"
@@ -18,6 +19,9 @@ const version = "structure-1"
 type Cutter struct {
 	size    int
 	overlap int
+
+	tokens int // most tokens of a passage; 0: no bound
+	count  func(text string) int
 }
 
 // New makes a Cutter for passages of at most size characters (code points) of which neighbours share at most overlap. A size
@@ -27,13 +31,40 @@ func New(size, overlap int) *Cutter {
 	return &Cutter{size: size, overlap: max(0, min(overlap, size-1))}
 }
 
+// Bounded makes passages smaller where a text has so many tokens a character, as Chinese has, that size characters would be more
+// than tokens of them: the embedder then takes each in one piece. count is the embedder's own.
+func (c *Cutter) Bounded(tokens int, count func(text string) int) *Cutter {
+	b := *c
+	b.tokens, b.count = tokens, count
+	return &b
+}
+
+// sizedFor is the cutter for one text.
+func (c *Cutter) sizedFor(x string) *Cutter {
+	if c.tokens == 0 {
+		return c
+	}
+	// Title and headings are embedded with each passage, and tokens are not spread evenly: an eighth is left for both.
+	size := c.tokens * 7 / 8 * utf8.RuneCountInString(x) / max(1, c.count(x))
+	if size >= c.size {
+		return c
+	}
+	size = max(size, 1)
+	return &Cutter{size: size, overlap: min(c.overlap*size/c.size, size-1)}
+}
+
 // Recipe names the way of cutting: texts cut under another recipe have to be cut again.
 func (c *Cutter) Recipe() string {
-	return fmt.Sprintf("%s size=%d overlap=%d", version, c.size, c.overlap)
+	recipe := fmt.Sprintf("%s size=%d overlap=%d", version, c.size, c.overlap)
+	if c.tokens > 0 {
+		recipe += fmt.Sprintf(" tokens=%d", c.tokens)
+	}
+	return recipe
 }
 
 // Cut cuts x into passages with Chunk, Heading, Page, Span, Language, Text and Hash set; none for a text of white space.
 func (c *Cutter) Cut(x rag.Extracted) []rag.Passage {
+	c = c.sizedFor(x.Text)
 	headings := sane(x.Text, x.Headings)
 	atoms := split(x.Text, headings, c.size)
 	paths := headingPaths(headings)

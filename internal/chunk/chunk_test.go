@@ -98,3 +98,33 @@ func BenchmarkCut(b *testing.B) {
 		c.Cut(x)
 	}
 }
+
+func TestPassagesHaveNoMoreTokensThanTheEmbedderTakes(t *testing.T) {
+	// Every character of these scripts is a token, a word of the others is one.
+	count := func(text string) int {
+		n := len(strings.Fields(text))
+		for _, r := range text {
+			if r > 0x2E80 {
+				n++
+			}
+		}
+		return n
+	}
+	dense := strings.Repeat("面包为什么会发起来。酵母放出气体,使面团里充满气泡。", 100)
+	plain := strings.Repeat("Yeast gives off gas that fills the dough with bubbles. ", 100)
+	bounded := New(800, 120).Bounded(200, count)
+	for name, text := range map[string]string{"dense": dense, "plain": plain} {
+		passages := bounded.Cut(rag.Extracted{Text: text})
+		for _, p := range passages {
+			if n := count(p.Text); n > 200 {
+				t.Errorf("%s: a passage has %d tokens", name, n)
+			}
+		}
+		if same := len(passages) == len(New(800, 120).Cut(rag.Extracted{Text: text})); same != (name == "plain") {
+			t.Errorf("%s: %d passages, as many as without the bound: %t", name, len(passages), same)
+		}
+	}
+	if bounded.Recipe() == New(800, 120).Recipe() {
+		t.Error("the bound is not in the recipe")
+	}
+}

@@ -7,12 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/joho/godotenv"
+	"go.yaml.in/yaml/v3"
 )
 
 // Names of the files that are read where they exist.
@@ -193,11 +194,12 @@ func readSettings(path string) (map[string]string, error) {
 	return out, nil
 }
 
+var atLine = regexp.MustCompile(`line [0-9]+:`)
+
 // position is where YAML went wrong. The library's own words may quote the file, secrets and all.
 func position(err error) string {
-	var e yaml.Error
-	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
-		return fmt.Sprintf("line %d: ", e.GetToken().Position.Line)
+	if at := atLine.FindString(err.Error()); at != "" {
+		return at + " "
 	}
 	return ""
 }

@@ -19,6 +19,9 @@ import (
 const (
 	Builtin    = "builtin"
 	FilePrefix = "file:"
+
+	// BuiltinTokens is MaxTokens of Builtin, known without opening it.
+	BuiltinTokens = 507
 )
 
 // Model embeds texts. It is safe for concurrent use.

@@ -34,6 +34,9 @@ type shop struct {
 	down    atomic.Bool   // the embedder does not answer
 	none    bool          // there is no embedder
 
+	by   rag.Embedders // in place of the shop itself
+	next func(context.Context) (rag.Embedder, rag.EmbedderID, error)
+
 	mu      sync.Mutex
 	updates []rag.Update
 	follow  error
@@ -54,7 +57,11 @@ func newShop(t *testing.T) *shop {
 // start makes a service over the same store and starts it.
 func (s *shop) start(c Config) {
 	s.t.Helper()
-	s.Service = &Service{Reader: s, Cutter: s, Documents: s.store, Jobs: s.store, Embedders: s, Followers: []Follower{s, s}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Config: c}
+	var by rag.Embedders = s
+	if s.by != nil {
+		by = s.by
+	}
+	s.Service = &Service{Reader: s, Cutter: s, Documents: s.store, Jobs: s.store, Embedders: by, Next: s.next, Followers: []Follower{s, s}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Config: c}
 	must(s.t, s.Start(context.Background()))
 }
 
