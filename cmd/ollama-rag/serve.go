@@ -278,6 +278,7 @@ func (h *house) background(ctx context.Context) {
 	if _, _, _, err := h.indexes.Values(ctx, h.config.DBName); err != nil && ctx.Err() == nil {
 		h.log.Error("load index", "db", h.config.DBName, "error", err)
 	}
+	h.warmUp(ctx)
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -295,6 +296,17 @@ func (h *house) background(ctx context.Context) {
 			<-watched
 			return
 		}
+	}
+}
+
+// warmUp opens the default knowledge base's embedder, so that the first question need not wait for it.
+func (h *house) warmUp(ctx context.Context) {
+	kb, err := h.store.KnowledgeBase(ctx, h.config.DBName)
+	if err != nil || !isLocal(kb.Embedder.Name) {
+		return
+	}
+	if _, _, err := h.locals.get(kb.Embedder.Name); err != nil {
+		h.log.Warn("open the embedder", "db", kb.Name, "error", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -19,7 +20,7 @@ const readTimeout = 2 * time.Minute
 func read(w http.ResponseWriter, r *http.Request, limit int64, setting string) ([]byte, error) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(readTimeout)) // where nothing knows deadlines, nothing is needed
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	body, err := readAll(http.MaxBytesReader(nil, r.Body, limit), r.ContentLength)
 	_ = control.SetReadDeadline(time.Time{}) // or a client past it would count as one that left
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, rag.Errorf(rag.TooLarge, "", "the request body is larger than %s, %d bytes", setting, limit)
@@ -33,6 +34,17 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, setting string) (
 		return nil, rag.Errorf(rag.Malformed, "", "the request's body broke off while it was read").Because(err)
 	}
 	return body, nil
+}
+
+// trusted is how many announced bytes get room before they are there.
+const trusted = 1 << 20
+
+// readAll is io.ReadAll for a body whose size was announced, negative where it was not.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(int(min(max(size, 0), trusted)) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // peeked is all that the gateway wants to know of a request.

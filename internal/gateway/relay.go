@@ -70,8 +70,9 @@ func outgoing(r *http.Request, body io.Reader, p peeked) (*http.Request, error) 
 		return nil, rag.Errorf(rag.Malformed, "", "the request's path cannot be passed on").Because(err)
 	}
 	copyHeader(out.Header, r.Header)
-	out.Header.Del("Content-Length") // is what was read
-	out.Header.Del("Expect")         // was answered here
+	out.Header.Del("Content-Length")  // is what was read
+	out.Header.Del("Expect")          // was answered here
+	out.Header.Del("Accept-Encoding") // Ollama ignores it, and frames are looked for in plain bytes
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header["User-Agent"] = nil // or net/http would name itself
 	}
@@ -155,7 +156,7 @@ func (a *answer) write(p []byte) error {
 // whole passes an answer in one piece on. It is read to its end first, as far as there is room, so that one that breaks is a
 // status.
 func (a *answer) whole(resp *http.Response) error {
-	start, err := io.ReadAll(io.LimitReader(resp.Body, heldAnswer))
+	start, err := readAll(io.LimitReader(resp.Body, heldAnswer), resp.ContentLength)
 	if err != nil {
 		return a.fail(err)
 	}

@@ -452,3 +452,48 @@ func TestSeriesStayBelowTheirBudget(t *testing.T) {
 		t.Log(n, "series")
 	}
 }
+
+func TestModelsOfHostsShareTwentyNamesTheRestIsOther(t *testing.T) {
+	p := quiet()
+	p.Hosts = func() []upstream.HostStats {
+		hosts := []upstream.HostStats{{Label: "a", Hedges: 5, HedgesWon: 3, Loaded: []upstream.Loaded{{Name: "M-0", VRAM: 7}, {Name: "m-29", VRAM: 9}}}, {Label: "b", Down: true, Version: "0.17.4"}}
+		for i := range hosts {
+			for m := range 30 {
+				name := fmt.Sprintf("m-%d", m)
+				hosts[i].Models = append(hosts[i].Models, upstream.ModelStats{Name: name, Limit: 2, Breaker: breaker.Stats{Name: hosts[i].Label + "#" + name, Failures: uint64(m)}})
+			}
+		}
+		return hosts
+	}
+	p.Queue = func() upstream.QueueStats {
+		return upstream.QueueStats{
+			Waiting: []upstream.Count{{Label: "chat", Count: 4}}, Rejected: []upstream.Count{{Label: "full", Count: 6}},
+			Waits: map[string]upstream.Waits{"chat": {Count: 3, Seconds: 1.5, Buckets: map[float64]uint64{1: 2}}},
+		}
+	}
+	m := New(p, "", "")
+	want(t, m, map[string]float64{
+		`circuit_breaker_calls_total{breaker_name="a#m-19",status="failure"}`: 19,
+		`backend_model_places{backend="a",model="m-19"}`:                      2,
+		`backend_model_places{backend="a",model="other"}`:                     20,
+		`backend_model_places{backend="b",model="other"}`:                     60,
+		`backend_model_vram_bytes{backend="a",model="m-0"}`:                   7,
+		`backend_model_vram_bytes{backend="a",model="other"}`:                 9,
+		`backend_up{backend="a"}`:                                             1,
+		`backend_up{backend="b"}`:                                             0,
+		`backend_info{backend="a",version="unknown"}`:                         1,
+		`backend_info{backend="b",version="0.17.4"}`:                          1,
+		`backend_loaded_models{backend="a"}`:                                  2,
+		`hedges_total{outcome="won"}`:                                         3,
+		`hedges_total{outcome="lost"}`:                                        2,
+		`queue_depth{class="chat"}`:                                           4,
+		`queue_rejected_total{reason="full"}`:                                 6,
+		`queue_wait_seconds_count{class="chat"}`:                              3,
+		`queue_wait_seconds_bucket{class="chat",le="1"}`:                      2,
+	})
+	for series := range scrape(t, m) {
+		if strings.Contains(series, `"a#m-20"`) || strings.Contains(series, `"b#`) {
+			t.Errorf("%s is shown", series)
+		}
+	}
+}

@@ -165,7 +165,7 @@ func TestHybridIsTheWrittenFormula(t *testing.T) {
 			weight := rapid.Float64Range(0, 1).Draw(rt, "weight")
 			q.BM25Weight = &weight
 		}
-		// The weights as docs/adr/0007 has them.
+		// The weights as docs/adr/0008 has them.
 		weights := func(p rag.Passage) (words, vectors float64) {
 			if q.BM25Weight != nil {
 				return *q.BM25Weight, 1 - *q.BM25Weight

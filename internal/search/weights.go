@@ -5,7 +5,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/text"
 )
 
-// The weights of the two sides where the query names none (docs/adr/0007, docs/quality.md).
+// The weights of the two sides where the query names none (docs/adr/0008, docs/quality.md).
 const (
 	// even is what either side has where both know the language.
 	even = 0.5

@@ -99,7 +99,7 @@ func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) 
 	switch {
 	case rec.status >= 500, rec.status < 400 && rec.err != nil && !errors.Is(rec.err, context.Canceled): // the latter broke off
 		level = slog.LevelError
-	case r.Method == http.MethodGet && rec.status < 400:
+	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rec.status < 400:
 		level = slog.LevelDebug // polls of page and monitoring
 	}
 	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", rec.status, "bytes", rec.bytes, "seconds", took.Seconds(), "request_id", requestID(r)}

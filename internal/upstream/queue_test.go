@@ -7,11 +7,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -410,4 +413,94 @@ func BenchmarkRefusalOfAFullQueue(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestNoHistoryOfCallersLosesAPlaceOrTheOrder draws callers who come, leave and are served by a host that at times has no
+// room, and checks: within a class the first come is the first served, everybody hears something, nothing is left over.
+func TestNoHistoryOfCallersLosesAPlaceOrTheOrder(t *testing.T) {
+	type step struct{ Kind, Which int }
+	draw := rapid.Custom(func(t *rapid.T) step {
+		return step{rapid.IntRange(0, 9).Draw(t, "kind"), rapid.IntRange(0, 1000).Draw(t, "which")}
+	})
+	rapid.Check(t, func(rt *rapid.T) {
+		steps := rapid.SliceOfN(draw, 10, 150).Draw(rt, "history")
+		var fault string
+		synctest.Test(t, func(t *testing.T) {
+			cfg := DefaultConfig()
+			cfg.QueueSize, cfg.MaxPlaces, cfg.MaxRetries = 6, 2, 0
+			var mu sync.Mutex
+			served := map[string][]int{} // by class
+			var pending []chan bool
+			c := clientOf(t, cfg, func(r *http.Request) (*http.Response, error) {
+				call, _ := rag.CallOf(r.Context())
+				n, _ := strconv.Atoi(r.Header.Get("N"))
+				answer := make(chan bool, 1)
+				mu.Lock()
+				served[call.Class.String()] = append(served[call.Class.String()], n)
+				pending = append(pending, answer)
+				mu.Unlock()
+				select {
+				case well := <-answer:
+					if well {
+						return ok(r)
+					}
+					return respond(503, nil, text(`{"error":"server busy"}`)), nil
+				case <-r.Context().Done():
+					return nil, r.Context().Err()
+				}
+			})
+			answer := func(well bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				if len(pending) > 0 {
+					pending[0] <- well // to nobody, where the caller has left
+					pending = pending[1:]
+				}
+			}
+			var results []<-chan error
+			var leaves []context.CancelFunc
+			for i, s := range steps {
+				switch {
+				case s.Kind <= 4:
+					ctx, cancel := context.WithCancel(t.Context())
+					leaves = append(leaves, cancel)
+					results = append(results, ask(ctx, c, rag.Class(s.Which%classes), strconv.Itoa(i)))
+				case s.Kind <= 7:
+					answer(s.Kind < 7 || s.Which%4 > 0)
+				case s.Kind == 8 && len(leaves) > 0:
+					leaves[s.Which%len(leaves)]()
+				default:
+					time.Sleep(time.Duration(s.Which) * time.Millisecond)
+				}
+				synctest.Wait()
+			}
+			for len(results) > 0 {
+				time.Sleep(time.Second)
+				answer(true)
+				synctest.Wait()
+				results = slices.DeleteFunc(results, func(r <-chan error) bool {
+					select {
+					case <-r:
+						return true
+					default:
+						return false
+					}
+				})
+			}
+			for class, order := range served {
+				if !slices.IsSorted(order) {
+					fault = fmt.Sprintf("%s was served in the order %v", class, order)
+				}
+			}
+			for _, cancel := range leaves {
+				cancel()
+			}
+			if s := c.Stats()[0]; len(c.queue.lines) != 0 || s.InFlight != 0 || c.queue.lane(c.hosts[0], "m:latest").inUse != 0 {
+				fault = fmt.Sprintf("left over: %d lines, %+v", len(c.queue.lines), s)
+			}
+		})
+		if fault != "" {
+			rt.Fatal(fault)
+		}
+	})
 }
