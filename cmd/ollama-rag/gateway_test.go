@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
+
+	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
 )
 
 func TestBuiltinEmbedsWithNoOllama(t *testing.T) {
@@ -49,6 +53,50 @@ func TestKeysGuardTheGatewayInItsOwnShape(t *testing.T) {
 			if r.Header.Get("Authorization") != "" {
 				t.Errorf("%s: the model server got our key", path)
 			}
+		}
+	}
+}
+
+// Other gateways count clients that leave against the host, until it is cut off for everybody.
+func TestAHundredClientsThatLeaveDoNoHarm(t *testing.T) {
+	stub, h := scripted(t)
+	stub.FailPath("/api/chat", 100, ollamatest.Ends(ollamatest.Stall, 1))
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, "POST", h.url+"/api/chat", strings.NewReader(`{"model":"llama3.1:8b","messages":[{"role":"user","content":"hello"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := resp.Body.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		_ = resp.Body.Close()
+	}
+	r := h.send("POST", "/api/chat", `{"model":"llama3.1:8b","stream":false,"messages":[{"role":"user","content":"hello"}]}`)
+	if r.status != http.StatusOK || !strings.Contains(string(r.body), `"done":true`) {
+		t.Errorf("the next client: %d %s", r.status, r.body)
+	}
+	h.wantMetric(`circuit_breaker_state{breaker_name="ollama_client"}`, 0)
+	h.wantMetric(`circuit_breaker_calls_total{breaker_name="ollama_client",status="failure"}`, 0)
+}
+
+func TestAnOpenBreakerIsA503InTheShapeOfTheAPI(t *testing.T) {
+	stub, h := scripted(t, "OLLAMA_MAX_RETRIES=0")
+	stub.FailPath("/api/chat", 5, ollamatest.Status(http.StatusInternalServerError))
+	const body = `{"model":"llama3.1:8b","messages":[{"role":"user","content":"hello"}]}`
+	for range 5 {
+		if r := h.send("POST", "/api/chat", body); r.status != http.StatusInternalServerError || string(r.body) != `{"error":"an error was encountered while running the model: unexpected EOF"}` {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	for path, begins := range map[string]string{"/api/chat": `{"error":"`, "/v1/chat/completions": `{"error":{"message":"`, "/v1/messages": `{"type":"error","error":{"type":"overloaded_error"`} {
+		if r := h.send("POST", path, body); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || !strings.HasPrefix(string(r.body), begins) {
+			t.Errorf("%s: %d %v %s", path, r.status, r.header, r.body)
 		}
 	}
 }
