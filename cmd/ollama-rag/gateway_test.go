@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
@@ -98,5 +101,36 @@ func TestAnOpenBreakerIsA503InTheShapeOfTheAPI(t *testing.T) {
 		if r := h.send("POST", path, body); r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || !strings.HasPrefix(string(r.body), begins) {
 			t.Errorf("%s: %d %v %s", path, r.status, r.header, r.body)
 		}
+	}
+}
+
+// TestNoStreamOfManyIsCut posts 5,000 streams, and counts them at both ends.
+func TestNoStreamOfManyIsCut(t *testing.T) {
+	stub, h := scripted(t)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	defer client.CloseIdleConnections()
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 5000 / 16 {
+				resp, err := client.Post(h.url+"/api/chat", "application/json", strings.NewReader(`{"model":"llama3.1:8b","messages":[{"role":"user","content":"hello"}]}`))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				last := body[bytes.LastIndexByte(bytes.TrimSuffix(body, []byte("\n")), '\n')+1:]
+				if err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(last, []byte(`"done":true`)) || !bytes.HasSuffix(last, []byte("}\n")) {
+					t.Errorf("%d %v: ends in %q", resp.StatusCode, err, last)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	h.wantMetric(`connection_pool_requests_total{client_name="ollama_client"}`, float64(stub.Total()))
+	if n := stub.Count("/api/chat"); n != 5000/16*16 {
+		t.Errorf("%d streams reached the server", n)
 	}
 }
