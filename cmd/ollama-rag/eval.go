@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ollama-rag/ollama-rag/internal/chunk"
 	"github.com/ollama-rag/ollama-rag/internal/config"
@@ -201,10 +198,7 @@ func newMemoryCorpus(set eval.Set, cutter *chunk.Cutter) *memoryCorpus {
 
 // embed gives every document its vector, in batches.
 func (m *memoryCorpus) embed(ctx context.Context, embedder rag.Embedder) error {
-	var bar *progressbar.ProgressBar
-	if term.IsTerminal(int(os.Stderr.Fd())) {
-		bar = progressbar.NewOptions(len(m.entries), progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription("embedding"), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
-	}
+	line, done := newProgressLine(), 0
 	for batch := range slices.Chunk(m.entries, 64) {
 		texts := make([]string, len(batch))
 		for i, e := range batch {
@@ -217,9 +211,12 @@ func (m *memoryCorpus) embed(ctx context.Context, embedder rag.Embedder) error {
 		for i := range batch {
 			batch[i].Vector = vectors[i]
 		}
-		if bar != nil {
-			_ = bar.Add(len(batch)) // a bar that cannot be drawn does no harm
+		if done += len(batch); line != nil {
+			line.show(fmt.Sprintf("%s %d of %d passages embedded", gauge(float64(done)/float64(len(m.entries))), done, len(m.entries)))
 		}
+	}
+	if line != nil {
+		line.clear()
 	}
 	return nil
 }

@@ -12,9 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
@@ -133,29 +131,30 @@ func follow(ctx context.Context, a *api, id string) (jobView, error) {
 	}
 }
 
-// progressOf gives a bar on a terminal, a plain line now and then elsewhere.
+// progressOf gives a line that is written over on a terminal, a plain line now and then elsewhere.
 func progressOf() func(rag.IngestReport, bool) {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
+	line := newProgressLine()
+	if line == nil {
 		last := time.Now()
 		return func(r rag.IngestReport, ended bool) {
 			if !ended && time.Since(last) > 5*time.Second {
 				last = time.Now()
-				fmt.Fprintf(os.Stderr, "%d of %d files, %d passages%s\n", r.FilesDone, r.Files, r.Passages, paceOf(r))
+				fmt.Fprintln(os.Stderr, standing(r))
 			}
 		}
 	}
-	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false))
 	return func(r rag.IngestReport, ended bool) {
 		if ended {
-			_ = bar.Clear()
+			line.clear()
 			return
 		}
-		if r.Files > 0 {
-			bar.ChangeMax(r.Files)
-			bar.Describe(oneLine(r.Current, 40) + paceOf(r))
-			_ = bar.Set(min(r.FilesDone, r.Files)) // a bar that cannot be drawn does no harm
-		}
+		line.show(fmt.Sprintf("%s %s %s", gauge(float64(r.FilesDone)/float64(max(1, r.Files))), standing(r), r.Current))
 	}
+}
+
+// standing is how far a job has come.
+func standing(r rag.IngestReport) string {
+	return fmt.Sprintf("%d of %d files, %d passages%s", r.FilesDone, r.Files, r.Passages, paceOf(r))
 }
 
 // paceOf says how fast the embedder is and how long it will take.

@@ -91,6 +91,15 @@ func (b lazy) MaxTokens() int {
 	return m.MaxTokens()
 }
 
+// Identity is nameless where the model cannot be opened.
+func (b lazy) Identity() rag.EmbedderID {
+	m, _, err := b.locals.get(embed.Builtin)
+	if err != nil {
+		return rag.EmbedderID{}
+	}
+	return m.Identity()
+}
+
 func (l *locals) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

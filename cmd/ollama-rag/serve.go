@@ -23,6 +23,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/embed"
 	"github.com/ollama-rag/ollama-rag/internal/extract"
+	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
 	"github.com/ollama-rag/ollama-rag/internal/metrics"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
@@ -65,7 +66,8 @@ type house struct {
 	cache     *cache.Cache
 	extractor *extract.Extractor
 	ingest    *ingest.Service
-	engine    rag.Engine
+	engines   engines          // by provider
+	openai    *upstream.Client // nil: no OpenAI-compatible server is set up
 	metrics   *metrics.Metrics // nil: switched off
 	token     string           // what the other commands of the same user send
 }
@@ -111,17 +113,18 @@ func (h *house) wire(ctx context.Context) error {
 		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
-	var generator rag.Generator = h.ollama
+	if h.openai, err = openAIUpstream(c, h.log); err != nil {
+		return usageError{err}
+	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.upstream.Stats, Queue: h.upstream.Queue, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.servers, Queue: h.upstream.Queue, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
-		generator = h.metrics.Generator(generator)
 	}
-	h.engine = rag.Engine{
-		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Models: h.ollama, Generator: generator, Cache: h.cache, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
-		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, Provider: c.Provider, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
-	}
+	h.engines = h.answerers(rag.Engine{
+		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
+		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
+	})
 	return h.ingest.Start(ctx)
 }
 
@@ -166,18 +169,18 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 // handler is the API over the house. bound is where it listens, nil inside this process.
 func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
-	var engine server.Engine = &h.engine
+	var engine server.Engine = h.engines
 	cfg := server.Config{
 		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
-		Defaults: server.Defaults{DB: c.DBName, Model: c.LLMModel, Provider: c.Provider, RRF: c.RRF, RRFK: c.RRFK},
+		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
 	}
 	if h.metrics != nil {
 		engine = h.metrics.Engine(engine)
 		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
 	}
-	cfg.Engine = engine
+	cfg.Engine, cfg.Probe = engine, gateway.Probe
 	for _, r := range h.gateway().Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
@@ -198,6 +201,9 @@ func (h *house) close() error {
 	}
 	if h.upstream != nil {
 		h.upstream.CloseIdleConnections()
+	}
+	if h.openai != nil {
+		h.openai.CloseIdleConnections()
 	}
 	return errors.Join(append(errs, h.locals.close(), h.store.Close())...)
 }
@@ -272,6 +278,7 @@ func (h *house) background(ctx context.Context) {
 	if _, _, _, err := h.indexes.Values(ctx, h.config.DBName); err != nil && ctx.Err() == nil {
 		h.log.Error("load index", "db", h.config.DBName, "error", err)
 	}
+	h.warmUp(ctx)
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -289,6 +296,17 @@ func (h *house) background(ctx context.Context) {
 			<-watched
 			return
 		}
+	}
+}
+
+// warmUp opens the default knowledge base's embedder, so that the first question need not wait for it.
+func (h *house) warmUp(ctx context.Context) {
+	kb, err := h.store.KnowledgeBase(ctx, h.config.DBName)
+	if err != nil || !isLocal(kb.Embedder.Name) {
+		return
+	}
+	if _, _, err := h.locals.get(kb.Embedder.Name); err != nil {
+		h.log.Warn("open the embedder", "db", kb.Name, "error", err)
 	}
 }
 

@@ -185,11 +185,11 @@ func (m models) ChatModel(ctx context.Context) (string, error) {
 // gateway is Ollama's and OpenAI's own API over the same hosts.
 func (h *house) gateway() *gateway.Gateway {
 	c := h.config
-	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.locals.gateway(), MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts})
+	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.locals.gateway(), MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts, Admin: c.GatewayAdmin, Unknown: c.GatewayUnknown})
 }
 
 func (h *house) hosts() []server.Host {
-	stats := h.upstream.Stats()
+	stats := h.servers()
 	out := make([]server.Host, len(stats))
 	for i, s := range stats {
 		out[i] = server.Host{

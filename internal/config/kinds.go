@@ -240,6 +240,19 @@ func baseURL(v string) error {
 	return err
 }
 
+// DefaultOpenAIBaseURL is where OpenAI itself is.
+const DefaultOpenAIBaseURL = "https://api.openai.com/v1"
+
+func openAIBaseURL(v string) error {
+	if err := baseURL(v); err != nil {
+		return err
+	}
+	if !strings.HasSuffix(strings.TrimSuffix(v, "/"), "/v1") {
+		return errors.New("a URL that ends in /v1 is allowed, as in " + DefaultOpenAIBaseURL)
+	}
+	return nil
+}
+
 func origin(v string) error {
 	if v == "*" {
 		return errors.New("origins are named one by one; * is not allowed")

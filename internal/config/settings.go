@@ -21,6 +21,8 @@ type Config struct {
 	MaxFiles       int
 	GatewayMaxBody int64
 	GatewayTexts   int
+	GatewayAdmin   bool
+	GatewayUnknown bool
 	DBName         string
 	LogLevel       slog.Level
 	LogFormat      string
@@ -35,6 +37,14 @@ type Config struct {
 	NumThread  int
 	NumGPU     int
 	MaxTokens  int
+
+	OpenAIBaseURL        string
+	OpenAIKey            []string
+	OpenAIModel          string
+	OpenAIConnectTimeout time.Duration
+	OpenAIReadTimeout    time.Duration
+	OpenAIMaxRetries     int
+	OpenAIRetryBackoff   time.Duration
 
 	EmbedTimeout      time.Duration
 	ConnectTimeout    time.Duration
@@ -88,15 +98,17 @@ func (c *Config) settings() []*Setting {
 		bytes(&c.MaxUploadTotal, "MAX_UPLOAD_TOTAL_BYTES", 2<<30, "largest upload, all its files together", 1<<10),
 		list(&c.IngestRoots, "INGEST_ROOTS", "", "", "folders that POST /api/ingest may read; unset: working, home and temporary folder while no keys are set, else none", nil),
 		number(&c.MaxFiles, "INGEST_MAX_FILES", 100_000, "most files of one ingest job", 1, 10_000_000),
-		bytes(&c.GatewayMaxBody, "GATEWAY_MAX_BODY_BYTES", 64<<20, "largest request body on the routes of Ollama's and OpenAI's API", 1<<10),
+		bytes(&c.GatewayMaxBody, "GATEWAY_MAX_BODY_BYTES", 64<<20, "largest request body on the routes of Ollama's and OpenAI's API", 1<<16),
 		number(&c.GatewayTexts, "GATEWAY_MAX_TEXTS", 2048, "most texts of one request that the embedder in the binary answers", 1, 1_000_000),
+		flag(&c.GatewayAdmin, "GATEWAY_ADMIN", "", false, "pass on the routes of Ollama's API that change the model server: pull, push, create, copy, delete, blobs"),
+		flag(&c.GatewayUnknown, "GATEWAY_UNKNOWN", "", false, "pass on paths under /api/ and /v1/ that nobody knows"),
 		text(&c.DBName, "DB_NAME", "", "default", "knowledge base of requests that name none", dbName),
 		level(&c.LogLevel, "LOG_LEVEL", "info", "least level of log lines: debug, info, warn, error"),
 		choice(&c.LogFormat, "LOG_FORMAT", "text", "form of log lines", "text", "json"),
 		flag(&c.Metrics, "METRICS_ENABLED", "", true, "Prometheus metrics on /metrics"),
 		seconds(&c.DrainTimeout, "OLLAMA_RAG_DRAIN_TIMEOUT", 20*time.Second, "how long running requests may end after SIGTERM", 0, time.Hour),
 
-		choice(&c.Provider, "PROVIDER", "ollama", "kind of model server", "ollama"),
+		choice(&c.Provider, "PROVIDER", "ollama", "kind of model server that answers questions which name none: ollama, openai", "ollama", "openai"),
 		list(&c.BaseURLs, "OLLAMA_BASE_URL", "", "http://localhost:11434", "Ollama hosts, comma-separated; unset: OLLAMA_HOST, else the default", baseURL),
 		text(&c.LLMModel, "LLM_MODEL", "", "", "chat model; unset: llama3.1:8b where present, else the one that is loaded, else the newest", nil),
 		text(&c.EmbedModel, "EMBED_MODEL", "", "builtin", "embedder of new knowledge bases: builtin is the one inside this program, file:PATH a packed model, any other name a model on Ollama", embedModel),
@@ -104,6 +116,14 @@ func (c *Config) settings() []*Setting {
 		number(&c.NumThread, "OLLAMA_NUM_THREAD", 0, "threads of a model call; 0 leaves it to Ollama", 0, 1024),
 		number(&c.NumGPU, "OLLAMA_NUM_GPU", -1, "layers on the GPU; -1 leaves it to Ollama", -1, 1024),
 		number(&c.MaxTokens, "ANSWER_MAX_TOKENS", 768, "longest answer, in tokens", 16, 1<<17),
+
+		text(&c.OpenAIBaseURL, "OPENAI_BASE_URL", "", DefaultOpenAIBaseURL, "OpenAI-compatible server; ends in /v1", openAIBaseURL),
+		secrets(&c.OpenAIKey, "OPENAI_API_KEY", "its key, or @FILE; with it, or with another OPENAI_BASE_URL, questions may name the provider openai", nil),
+		text(&c.OpenAIModel, "OPENAI_MODEL", "", "gpt-4o-mini", "its model for questions that name none", notEmpty),
+		seconds(&c.OpenAIConnectTimeout, "OPENAI_CONNECT_TIMEOUT", 5*time.Second, "longest wait for a connection", time.Millisecond, time.Hour),
+		seconds(&c.OpenAIReadTimeout, "OPENAI_READ_TIMEOUT", 180*time.Second, "longest silence, before an answer and within it", time.Millisecond, 24*time.Hour),
+		number(&c.OpenAIMaxRetries, "OPENAI_MAX_RETRIES", 3, "tries after the first one", 0, 10),
+		seconds(&c.OpenAIRetryBackoff, "OPENAI_RETRY_BACKOFF", 600*time.Millisecond, "wait before the first retry; it doubles", 0, time.Minute),
 
 		seconds(&c.EmbedTimeout, "OLLAMA_EMBED_TIMEOUT", 30*time.Second, "longest a question waits for its vector before words alone serve it", time.Millisecond, time.Hour),
 		seconds(&c.ConnectTimeout, "OLLAMA_CONNECT_TIMEOUT", 5*time.Second, "longest wait for a connection", time.Millisecond, time.Hour),

@@ -37,19 +37,22 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, setting string) (
 
 // peeked is all that the gateway wants to know of a request.
 type peeked struct {
-	Model  string `json:"model"`
-	Stream bool   `json:"stream"`
+	Model  string
+	Name   string // the older word for Model, on /api/show
+	Stream bool
 }
 
 // peek reads as Ollama does. A body that is none of its requests names nothing: the model server will say what is wrong.
 func peek(body []byte) peeked {
 	var p struct {
 		Model  json.RawMessage `json:"model"`
+		Name   json.RawMessage `json:"name"`
 		Stream json.RawMessage `json:"stream"`
 	}
 	var out peeked
 	if json.Unmarshal(body, &p) == nil {
 		_ = json.Unmarshal(p.Model, &out.Model)
+		_ = json.Unmarshal(p.Name, &out.Name)
 		_ = json.Unmarshal(p.Stream, &out.Stream)
 	}
 	return out

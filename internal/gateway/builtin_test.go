@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -39,6 +40,9 @@ func (f *fake) Embed(_ context.Context, purpose rag.Purpose, texts []string) ([]
 
 func (f *fake) CountTokens(text string) int { return len(strings.Fields(text)) }
 func (f *fake) MaxTokens() int              { return 2 }
+func (f *fake) Identity() rag.EmbedderID {
+	return rag.EmbedderID{Name: "fake", Digest: "d1", Dimension: 8}
+}
 
 // roundTripper is a model server in a function.
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -49,18 +53,40 @@ var nobody = roundTripper(func(*http.Request) (*http.Response, error) {
 	return nil, rag.Errorf(rag.Unavailable, rag.CodeUnreachable, "no Ollama answers")
 })
 
-// serve makes a mux of a gateway's routes, as the server does.
-func serve(g *Gateway) http.Handler {
-	mux := http.NewServeMux()
+// mux makes a handler of a gateway's routes, as the server does.
+func mux(g *Gateway) http.Handler {
+	m := http.NewServeMux()
 	for _, route := range g.Routes() {
-		mux.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := route.Serve(w, r); err != nil {
+		m.HandleFunc(route.Pattern, func(w http.ResponseWriter, r *http.Request) {
+			began := &began{ResponseWriter: w}
+			defer func() {
+				if p := recover(); p != nil {
+					if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+						p = http.ErrAbortHandler
+					}
+					panic(p)
+				}
+			}()
+			if err := route.Serve(began, r); err != nil && !began.yes {
 				route.Fail(w, problem.From(err, ""))
 			}
 		})
 	}
-	return mux
+	return m
 }
+
+// began notes whether an answer has begun.
+type began struct {
+	http.ResponseWriter
+	yes bool
+}
+
+func (b *began) WriteHeader(status int) {
+	b.yes = true
+	b.ResponseWriter.WriteHeader(status)
+}
+
+func (b *began) Unwrap() http.ResponseWriter { return b.ResponseWriter }
 
 func send(h http.Handler, method, path, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
@@ -68,7 +94,7 @@ func send(h http.Handler, method, path, body string) *httptest.ResponseRecorder 
 	return w
 }
 
-func embedding(c Config) http.Handler {
+func gatewayOf(c Config) http.Handler {
 	if c.Upstream == nil {
 		c.Upstream = nobody
 	}
@@ -76,13 +102,13 @@ func embedding(c Config) http.Handler {
 		c.Embedder = &fake{}
 	}
 	c.MaxBody, c.MaxTexts = 1<<16, 3
-	return serve(New(c))
+	return mux(New(c))
 }
 
 var durations = regexp.MustCompile(`"(total|load)_duration":\d+,`)
 
 func TestBuiltinAnswersInOllamasForm(t *testing.T) {
-	h := embedding(Config{})
+	h := gatewayOf(Config{})
 	const plain, charset = "application/json", "application/json; charset=utf-8"
 	for _, c := range []struct {
 		path, body  string
@@ -131,7 +157,7 @@ func TestBuiltinAnswersInOllamasForm(t *testing.T) {
 }
 
 func TestDurationsAreThereWithVectors(t *testing.T) {
-	w := send(embedding(Config{}), "POST", "/api/embed", `{"model":"builtin","input":"hello world"}`)
+	w := send(gatewayOf(Config{}), "POST", "/api/embed", `{"model":"builtin","input":"hello world"}`)
 	if found := durations.FindAllString(w.Body.String(), -1); len(found) != 2 {
 		t.Errorf("%d durations in %s", len(found), w.Body)
 	}
@@ -139,7 +165,7 @@ func TestDurationsAreThereWithVectors(t *testing.T) {
 
 func TestATextsOwnPrefixSaysWhatItIsFor(t *testing.T) {
 	f := &fake{}
-	w := send(embedding(Config{Embedder: f}), "POST", "/v1/embeddings", `{"model":"builtin","input":["passage: hello world","query: quite other words","hello world"]}`)
+	w := send(gatewayOf(Config{Embedder: f}), "POST", "/v1/embeddings", `{"model":"builtin","input":["passage: hello world","query: quite other words","hello world"]}`)
 	if got := strings.Join(f.asked, "|"); got != "0:hello world|0:hello world|1:quite other words" {
 		t.Errorf("embedded %q", got)
 	}
@@ -159,7 +185,7 @@ func TestOtherModelsArePassedOn(t *testing.T) {
 			got = fmt.Sprintf("%s %s %s %+v", r.Method, r.URL, body, call)
 			return &http.Response{StatusCode: 418, Header: http.Header{"X-Theirs": {"1"}, "Connection": {"close"}}, Body: io.NopCloser(strings.NewReader(answer))}, nil
 		})
-		w := send(embedding(Config{Upstream: up}), "POST", path, request)
+		w := send(gatewayOf(Config{Upstream: up}), "POST", path, request)
 		if want := "POST http://ollama" + path + " " + request + " {Model:other Class:embedding}"; got != want {
 			t.Errorf("sent %s, want %s", got, want)
 		}
@@ -170,7 +196,7 @@ func TestOtherModelsArePassedOn(t *testing.T) {
 }
 
 func TestABodyPastItsLimitIsRefused(t *testing.T) {
-	w := send(embedding(Config{}), "POST", "/api/embed", `{"model":"builtin","input":"`+strings.Repeat("x", 1<<16)+`"}`)
+	w := send(gatewayOf(Config{}), "POST", "/api/embed", `{"model":"builtin","input":"`+strings.Repeat("x", 1<<16)+`"}`)
 	if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), "GATEWAY_MAX_BODY_BYTES") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -180,7 +206,7 @@ func FuzzEmbed(f *testing.F) {
 	for _, seed := range []string{`{"model":"builtin","input":"hello world"}`, `{"model":"builtin","input":["","hello world"],"dimensions":-1}`, `{"MODEL":"builtin","input":[[1]]}`, `null`, `{"model":"builtin","input":1e999}`} {
 		f.Add([]byte(seed))
 	}
-	h := embedding(Config{})
+	h := gatewayOf(Config{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, path := range []string{"/api/embed", "/api/embeddings", "/v1/embeddings"} {
 			w := send(h, "POST", path, string(body))

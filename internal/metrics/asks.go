@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,7 +25,16 @@ const (
 
 var outcomeNames = [...]string{failed: "error", abandoned: "abandoned", answered: "answered", degraded: "degraded", refused: "refused"}
 
-// outcomes are one method's counters.
+// providers are the kinds of model servers, the one that is meant where a question names none first.
+var providers = [...]string{"ollama", "openai"}
+
+// asking is what questions are counted by.
+type asking struct {
+	method   rag.Method // "" is any other method
+	provider string
+}
+
+// outcomes are the counters of one way to ask.
 type outcomes [len(outcomeNames)]prometheus.Counter
 
 // gone says whether who asked went away. A deadline of ours that passed is another matter.
@@ -60,7 +70,7 @@ type ask struct {
 func (e engine) Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error] {
 	return func(yield func(rag.Event, error) bool) {
 		var a ask
-		defer func() { e.m.asked(ctx, req.Method, &a) }()
+		defer func() { e.m.asked(ctx, req, &a) }()
 		for ev, err := range e.Asker.Ask(ctx, req) {
 			switch {
 			case err != nil:
@@ -78,13 +88,17 @@ func (e engine) Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, e
 	}
 }
 
-func (m *Metrics) asked(ctx context.Context, method rag.Method, a *ask) {
+func (m *Metrics) asked(ctx context.Context, req rag.Request, a *ask) {
 	if a.what == failed && gone(ctx) {
 		a.what = abandoned
 	}
-	of := m.queries[method]
+	provider := req.Provider
+	if !slices.Contains(providers[:], provider) {
+		provider = providers[0]
+	}
+	of := m.queries[asking{req.Method, provider}]
 	if of == nil {
-		of = m.queries[""]
+		of = m.queries[asking{"", provider}]
 	}
 	of[a.what].Inc()
 	if a.what != failed {

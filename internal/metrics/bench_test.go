@@ -56,8 +56,8 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 		"model.usage":               func() { of.usage(usage) },
 		"answered":                  func() { m.answered(answer) },
 		"answered from the cache":   func() { m.answered(&hit) },
-		"asked, strange kind":       func() { m.asked(ctx, rag.Hybrid, odd) },
-		"asked, strange method":     func() { m.asked(ctx, "strange", odd) },
+		"asked, strange kind":       func() { m.asked(ctx, rag.Request{Method: rag.Hybrid}, odd) },
+		"asked, strange method":     func() { m.asked(ctx, rag.Request{Method: "strange"}, odd) },
 		"names.get of a known one":  func() { m.models.get("m") },
 		"names.get of one too many": func() { m.models.get("the hundred and first") },
 	} {

@@ -14,8 +14,8 @@ import (
 
 // Buckets in seconds. Answers reach past a cold load of a large model; our own stages are milliseconds.
 var (
-	routeBuckets  = []float64{.005, .025, .1, .25, 1, 2.5, 10, 30, 120, 300, 600}
-	byteBuckets   = []float64{.01, .1, 1, 5, 30, 120, 600}
+	routeBuckets  = []float64{.005, .025, .1, .25, 1, 2.5, 10, 30, 120, 600}
+	byteBuckets   = []float64{.1, 1, 10, 120, 600}
 	answerBuckets = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
 	stageBuckets  = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	tokenBuckets  = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
@@ -30,7 +30,7 @@ type Metrics struct {
 	firstByte *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
 
-	queries   map[rag.Method]*outcomes // "" is any other method
+	queries   map[asking]*outcomes
 	errors    map[rag.Kind]prometheus.Counter
 	embed     prometheus.Observer
 	retrieve  prometheus.Observer
@@ -125,11 +125,14 @@ func (m *Metrics) http() {
 
 func (m *Metrics) rag() {
 	queries := m.counterVec("queries_total", "Questions, by method of retrieval, provider and outcome.", "method", "provider", "outcome")
-	m.queries = map[rag.Method]*outcomes{}
+	m.queries = map[asking]*outcomes{}
 	for method, label := range map[rag.Method]string{rag.Hybrid: "hybrid", rag.Vector: "vector", rag.BM25: "bm25", "": otherName} {
-		m.queries[method] = new(outcomes)
-		for i, name := range outcomeNames {
-			m.queries[method][i] = queries.WithLabelValues(label, "ollama", name)
+		for _, provider := range providers {
+			of := new(outcomes)
+			for i, name := range outcomeNames {
+				of[i] = queries.WithLabelValues(label, provider, name)
+			}
+			m.queries[asking{method, provider}] = of
 		}
 	}
 	failures := m.counterVec("query_errors_total", "Questions that failed, by kind of fault.", "error_type")

@@ -188,8 +188,8 @@ func Extract(question string, hits []Hit) (string, []Citation) {
 			break
 		}
 		c := place(i+1, h, want)
-		if span, shared := bestSentence(h.Passage.Text, want); shared == 0 {
-			span = opening(h.Passage.Text)
+		if _, shared := bestSentence(h.Passage.Text, want); shared == 0 {
+			span := opening(h.Passage.Text)
 			c.Start, c.Quote = h.Passage.Span.Start+span.Start, h.Passage.Text[span.Start:span.End]
 		}
 		c.Quote = truncate(c.Quote, maxQuoteBytes)

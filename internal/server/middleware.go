@@ -69,10 +69,11 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		r = r.WithContext(context.WithValue(r.Context(), requestIDKey, id))
 		defer func() {
-			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares by identity too
-					panic(p)
-				}
+			p := recover()
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				rec.err = err
+				defer panic(http.ErrAbortHandler) // net/http knows it by identity
+			} else if p != nil {
 				rec.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 				if rec.status != 0 {
 					defer panic(http.ErrAbortHandler) // or half an answer would end like a whole one

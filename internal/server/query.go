@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -84,17 +85,20 @@ func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, err
 	if b.ChatID != nil && *b.ChatID != "" {
 		a.warnings = append(a.warnings, "chat_id has no effect yet: every question stands alone")
 	}
-	if err := b.check(); err != nil {
+	if err := b.check(s.Defaults.Models); err != nil {
 		return asked{}, err
 	}
 	a.request = rag.Request{
 		DB: s.dbOf(b.DB), Question: b.Query, Method: rag.Method(orElse(b.Method, string(rag.Hybrid))), K: orElse(b.K, DefaultK),
 		BM25Weight: b.BM25Weight, RRF: orElse(b.RRFEnable, s.Defaults.RRF), RRFK: orElse(b.RRFK, s.Defaults.RRFK),
-		Filter: rag.Filter{Languages: b.Languages, Versions: b.Versions, Sources: b.Sources}, Provider: s.Defaults.Provider,
+		Filter: rag.Filter{Languages: b.Languages, Versions: b.Versions, Sources: b.Sources}, Provider: orElse(b.Provider, s.Defaults.Provider),
 		Model: b.Model, Temperature: orElse(b.Temperature, 0), Seed: b.Seed, NoDegrade: !orElse(b.Degrade, true),
 	}
+	if a.request.Provider == "" {
+		a.request.Provider = s.Defaults.Provider
+	}
 	if a.request.Model == "" {
-		a.request.Model = s.Defaults.Model
+		a.request.Model = s.Defaults.Models[a.request.Provider]
 	}
 	control := strings.ToLower(r.Header.Get("Cache-Control"))
 	a.request.NoRemember = strings.Contains(control, "no-store")
@@ -109,7 +113,7 @@ func (s *Server) dbOf(name string) string {
 	return name
 }
 
-func (b *queryBody) check() error {
+func (b *queryBody) check(providers map[string]string) error {
 	var out bounds
 	n := utf8.RuneCountInString(b.Query)
 	out.check(strings.TrimSpace(b.Query) != "", "query: a question is needed, 1 to %d characters", MaxQueryChars)
@@ -122,8 +126,9 @@ func (b *queryBody) check() error {
 	out.check(len(b.Languages)+len(b.Versions)+len(b.Sources) <= MaxFilterValues, "languages, versions, sources: at most %d values together", MaxFilterValues)
 	temperature := orElse(b.Temperature, 0)
 	out.check(temperature >= 0 && temperature <= MaxTemperature, "temperature: %g, 0 to %d is allowed", temperature, MaxTemperature)
-	provider := orElse(b.Provider, "ollama")
-	out.check(provider == "ollama" || provider == "", "provider: %q, ollama is allowed", clip(provider))
+	provider := orElse(b.Provider, "")
+	_, known := providers[provider]
+	out.check(known || provider == "", "provider: %q, one of %s is allowed; openai needs OPENAI_API_KEY or OPENAI_BASE_URL", clip(provider), strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
 	out.check(len(b.Model) <= 256, "model: at most 256 characters are allowed")
 	return out.err()
 }

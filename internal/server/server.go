@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"iter"
@@ -108,6 +109,7 @@ type Models interface {
 // before it.
 type Route struct {
 	Pattern string // as http.ServeMux has it
+	Label   string // what figures are kept under; empty: the pattern
 	Role    string // that a key must have: read, write or admin
 	Serve   func(w http.ResponseWriter, r *http.Request) error
 	Fail    func(w http.ResponseWriter, p problem.Problem)
@@ -116,8 +118,8 @@ type Route struct {
 // Defaults are what requests that name nothing get.
 type Defaults struct {
 	DB       string
-	Model    string
 	Provider string
+	Models   map[string]string // of each provider that is set up; empty: the provider's choice
 	RRF      bool
 	RRFK     float64
 }
@@ -137,6 +139,7 @@ type Config struct {
 	Metrics  http.Handler // nil: METRICS_ENABLED is false
 	Observe  func(route string, next http.Handler) http.Handler
 	Routes   []Route // of other APIs, served on the same address
+	Probe    string  // what / says to clients that take no HTML; empty: the page
 	Log      *slog.Logger
 	Version  string
 	Defaults Defaults
@@ -219,7 +222,7 @@ func (s *Server) routes() {
 	s.route("GET /static/{path...}", open, s.static)
 	for _, r := range s.Routes {
 		s.foreign[r.Pattern] = r
-		s.route(r.Pattern, roles[r.Role], s.plain(r.Serve))
+		s.mux.Handle(r.Pattern, s.Observe(cmp.Or(r.Label, r.Pattern), s.serve(roles[r.Role], s.plain(r.Serve))))
 	}
 	s.mux.Handle("/", s.Observe("other", s.serve(open, s.unknown)))
 }

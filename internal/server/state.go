@@ -3,10 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"io"
 	"io/fs"
 	"mime"
 	"net/http"
 	"path"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
@@ -253,7 +256,18 @@ func (s *Server) poolMetrics(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Add("Vary", "Accept")
+	if s.Probe != "" && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		return s.plain(s.probe)(w, r)
+	}
 	return s.file(w, r, "index.html")
+}
+
+func (s *Server) probe(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(s.Probe)))
+	_, _ = io.WriteString(w, s.Probe) // a client that left is nobody to tell
+	return nil
 }
 
 func (s *Server) static(w http.ResponseWriter, r *http.Request) error {

@@ -56,6 +56,9 @@ const stories = {
     assert.match(await banner.textContent(), /ollama serve/);
     assert.match(await page.locator(".turn .prose").textContent(), /5 consecutive failures/);
     await page.locator('.turn .cites [data-verdict="quoted"]').first().waitFor();
+    // The embedder in the binary finds an English passage for a Vietnamese question.
+    await ask(page, "Khi nào phải trả tiền thuê nhà?");
+    assert.match(await page.locator(".turn").last().locator(".prose").textContent(), /third working day/);
     await page.locator("#status-strip").click();
     await page.locator("#status-cards").getByText("Does not answer").waitFor();
   },

@@ -60,8 +60,9 @@ function uploadCard(all, db) {
   const line = h("span", { class: "muted small upload-line" });
   const progress = h("progress", { max: "1", value: "0", "aria-label": "Progress" });
   const cancel = h("button", { class: "text-button", type: "button", text: "Cancel", on: { click: () => abort.abort() } });
+  const hold = h("button", { class: "text-button", type: "button", text: "Pause", hidden: true });
   const result = h("div", { class: "upload-result" });
-  const el = h("section", { class: "card upload", "aria-label": "Upload" }, h("div", { class: "row spread" }, h("span", null, title, ` into ${db}`), cancel), progress, line, result);
+  const el = h("section", { class: "card upload", "aria-label": "Upload" }, h("div", { class: "row spread" }, h("span", null, title, ` into ${db}`), h("span", null, hold, cancel)), progress, line, result);
 
   const show = (share, what) => {
     progress.value = share;
@@ -78,7 +79,7 @@ function uploadCard(all, db) {
         const part = parts.shift();
         const step = (share, what) => show((sent + share * part.length) / files.length, what);
         try {
-          reports.push(await oneUpload(part, db, step, abort.signal));
+          reports.push(await oneUpload(part, db, step, abort.signal, hold));
         } catch (err) {
           if (!(await isFileAtFault(err))) throw err;
           if (part.length > 1) {
@@ -95,6 +96,7 @@ function uploadCard(all, db) {
     }
     progress.remove();
     line.remove();
+    hold.remove();
     const close = () => el.remove();
     cancel.replaceWith(h("button", { class: "icon-button", type: "button", "aria-label": "Close the report", on: { click: close } }, icon("x")));
     result.replaceChildren(...reportParts(mergeReports(reports), failure, left));
@@ -112,7 +114,7 @@ function uploadCard(all, db) {
 }
 
 /** Sends some files and follows their job to its end; gives the report. */
-async function oneUpload(files, db, step, signal) {
+async function oneUpload(files, db, step, signal, hold) {
   const bytes = files.reduce((sum, f) => sum + f.file.size, 0);
   step(0, "Sending …");
   const answer = await upload(files, { db, async: "true" }, { signal, onProgress: (share) => step(share * 0.3, `Sending ${size(bytes * share)} of ${size(bytes)}`) });
@@ -121,12 +123,16 @@ async function oneUpload(files, db, step, signal) {
   const stop = () => send("DELETE", `/api/jobs/${encodeURIComponent(job.id)}`).catch(() => {});
   if (signal.aborted) stop();
   signal.addEventListener("abort", stop, { once: true });
+  hold.hidden = false;
+  hold.onclick = () => send("POST", `/api/jobs/${encodeURIComponent(job.id)}/${job.state === "paused" ? "resume" : "pause"}`).catch(() => {});
   let misses = 0;
-  while (job.state === "queued" || job.state === "running") {
+  while (["queued", "running", "paused"].includes(job.state)) {
     const r = job.report ?? {};
     const share = r.files ? (r.files_done ?? 0) / r.files : 0;
-    const what = job.state === "queued" ? "Waiting for its turn …" : `Reading ${r.files_done ?? 0} of ${r.files ?? files.length}${r.current ? `: ${baseName(r.current)}` : ""}`;
+    const reading = `Reading ${r.files_done ?? 0} of ${r.files ?? files.length}${r.current ? `: ${baseName(r.current)}` : ""}${pace(r)}`;
+    const what = { queued: "Waiting for its turn …", paused: "Paused." }[job.state] ?? reading;
     step(0.3 + 0.7 * share, what);
+    hold.textContent = job.state === "paused" ? "Resume" : "Pause";
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     try {
       job = await get(`/api/jobs/${encodeURIComponent(job.id)}`);
@@ -136,9 +142,18 @@ async function oneUpload(files, db, step, signal) {
     }
   }
   signal.removeEventListener("abort", stop);
+  hold.hidden = true;
   if (job.state === "done") return job.report ?? {};
   const reason = job.state === "cancelled" ? "Cancelled. What was read until then stays." : job.error || "The files could not be read.";
   throw Object.assign(new Error(reason), { report: job.report });
+}
+
+/** How fast the job goes, and how long it will take. */
+export function pace(report) {
+  if (!report.passages_per_second) return "";
+  const left = report.seconds_left ?? 0;
+  const time = left < 90 ? `${Math.round(left)} s` : `${Math.round(left / 60)} min`;
+  return ` · ${Math.round(report.passages_per_second)} passages/s, about ${time} left`;
 }
 
 /** One file that the server refuses (too large, a bad name) must not hold up the others. */

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ollama-rag/ollama-rag/internal/config"
+	"github.com/ollama-rag/ollama-rag/internal/openai"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/upstream"
+)
+
+// The providers, as requests and metrics name them.
+const (
+	providerOllama = "ollama"
+	providerOpenAI = "openai"
+)
+
+// openAILabel is the name of the OpenAI-compatible server's breaker and pool.
+const openAILabel = "openai_client"
+
+// engines are the ways to an answer by provider: they differ in the model server alone.
+type engines map[string]*rag.Engine
+
+func (e engines) of(req rag.Request) *rag.Engine {
+	if engine := e[req.Provider]; engine != nil {
+		return engine
+	}
+	return e[providerOllama]
+}
+
+func (e engines) Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error] {
+	return e.of(req).Ask(ctx, req)
+}
+
+func (e engines) Search(ctx context.Context, req rag.Request) (rag.Found, error) {
+	return e.of(req).Search(ctx, req)
+}
+
+// answerers completes an engine for each provider that is set up.
+func (h *house) answerers(common rag.Engine) engines {
+	all := engines{}
+	add := func(provider string, models rag.Models, generator rag.Generator) {
+		engine := common
+		engine.Provider, engine.Models, engine.Generator = provider, models, generator
+		if h.metrics != nil {
+			engine.Generator = h.metrics.Generator(generator)
+		}
+		all[provider] = &engine
+	}
+	add(providerOllama, h.ollama, h.ollama)
+	if h.openai != nil {
+		key := ""
+		if len(h.config.OpenAIKey) > 0 {
+			key = h.config.OpenAIKey[0]
+		}
+		client := openai.New(h.openai, key, h.config.OpenAIModel)
+		add(providerOpenAI, client, client)
+	}
+	return all
+}
+
+// defaultModels are the models of questions that name none, by provider.
+func (h *house) defaultModels() map[string]string {
+	all := map[string]string{}
+	for provider := range h.engines {
+		all[provider] = h.config.LLMModel
+		if provider == providerOpenAI {
+			all[provider] = h.config.OpenAIModel
+		}
+	}
+	return all
+}
+
+// servers is what is known of all model servers, whoever asks them.
+func (h *house) servers() []upstream.HostStats {
+	all := h.upstream.Stats()
+	if h.openai != nil {
+		all = append(all, h.openai.Stats()...)
+	}
+	return all
+}
+
+// openAIUpstream is the way to the OpenAI-compatible server, with breaker and pool of its own; nil where none is set up.
+func openAIUpstream(c config.Config, log *slog.Logger) (*upstream.Client, error) {
+	if !c.HasOpenAI() {
+		return nil, nil
+	}
+	base, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(c.OpenAIBaseURL, "/"), "/v1")) // the client's paths begin with it
+	if err != nil {
+		return nil, err
+	}
+	u := upstreamConfig(c, log)
+	u.Hosts, u.Label, u.Server = []*url.URL{base}, openAILabel, "the OpenAI-compatible server"
+	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.OpenAIConnectTimeout, c.OpenAIReadTimeout, c.OpenAIReadTimeout
+	u.MaxRetries, u.RetryBackoff = c.OpenAIMaxRetries, max(c.OpenAIRetryBackoff, time.Millisecond)
+	return upstream.New(u)
+}
