@@ -85,6 +85,15 @@ func (h *house) servers() []upstream.HostStats {
 	return all
 }
 
+// waiting is who waits for a place on any of them.
+func (h *house) waiting() upstream.QueueStats {
+	all := h.upstream.Queue()
+	if h.openai != nil {
+		all = all.Plus(h.openai.Queue())
+	}
+	return all
+}
+
 // openAIUpstream is the way to the OpenAI-compatible server, with breaker and pool of its own; nil where none is set up.
 func openAIUpstream(c config.Config, log *slog.Logger) (*upstream.Client, error) {
 	if !c.HasOpenAI() {

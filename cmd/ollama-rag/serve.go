@@ -118,7 +118,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.servers, Queue: h.upstream.Queue, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.servers, Queue: h.waiting, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
 	}
 	h.engines = h.answerers(rag.Engine{

@@ -208,7 +208,7 @@ func (h *house) hosts() []server.Host {
 }
 
 func (h *house) queue() server.Queue {
-	stats := h.upstream.Queue()
+	stats := h.waiting()
 	q := server.Queue{Waiting: map[string]uint64{}, Rejected: map[string]uint64{}}
 	for _, w := range stats.Waiting {
 		q.Waiting[w.Label] = w.Count

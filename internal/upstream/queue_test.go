@@ -403,6 +403,22 @@ func TestNamesOfClientsDoNotPushOutModelsThatAreThere(t *testing.T) {
 	}
 }
 
+func TestFiguresOfTwoClientsAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, h := single(t, nil)
+		b, i := single(t, func(cfg *Config) { cfg.QueueSize = 0 })
+		ask(t.Context(), a, rag.ClassIngest, "")
+		<-ask(t.Context(), b, rag.ClassChat, "refused")
+		s := a.Queue().Plus(b.Queue())
+		if counted(s.Waiting, "ingest") != 1 || counted(s.Rejected, "full") != 1 || s.Waits["chat"].Count != 2 || s.Waits["chat"].Buckets[600] != 2 {
+			t.Errorf("got %+v", s)
+		}
+		close(h.open)
+		close(i.open)
+		synctest.Wait()
+	})
+}
+
 func BenchmarkRefusalOfAFullQueue(b *testing.B) {
 	cfg := quick(b, "http://127.0.0.1:1")
 	cfg.QueueSize, cfg.MaxPlaces = 0, 1

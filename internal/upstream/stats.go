@@ -104,6 +104,26 @@ func (c *Client) Queue() QueueStats {
 	return s
 }
 
+// Plus is who waits for the servers of either client.
+func (s QueueStats) Plus(o QueueStats) QueueStats {
+	sum := QueueStats{Waiting: slices.Clone(s.Waiting), Rejected: slices.Clone(s.Rejected), Waits: map[string]Waits{}}
+	for i := range sum.Waiting {
+		sum.Waiting[i].Count += o.Waiting[i].Count
+	}
+	for i := range sum.Rejected {
+		sum.Rejected[i].Count += o.Rejected[i].Count
+	}
+	for class, a := range s.Waits {
+		b := o.Waits[class]
+		w := Waits{Count: a.Count + b.Count, Seconds: a.Seconds + b.Seconds, Buckets: map[float64]uint64{}}
+		for bound, n := range a.Buckets {
+			w.Buckets[bound] = n + b.Buckets[bound]
+		}
+		sum.Waits[class] = w
+	}
+	return sum
+}
+
 // models are those that the host was asked for and has: a name that only a client knows tells nothing.
 func (q *queue) models(cfg *Config, h *host) []ModelStats {
 	h.lanes.mu.Lock()
