@@ -63,12 +63,13 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 `, `
 ALTER TABLE passages ADD COLUMN key TEXT; -- what the vector was made of and by whom; NULL where nobody said
 CREATE INDEX passages_key ON passages(key) WHERE key IS NOT NULL;
-CREATE TABLE spare_vectors (             -- made for a knowledge base that is about to change its embedder
-  key    TEXT PRIMARY KEY,
-  base   INTEGER NOT NULL REFERENCES bases(id) ON DELETE CASCADE,
-  vector BLOB NOT NULL
+CREATE TABLE spare_vectors (             -- of a knowledge base that is about to change its embedder
+  passage INTEGER PRIMARY KEY REFERENCES passages(id) ON DELETE CASCADE,
+  key     TEXT NOT NULL,
+  vector  BLOB NOT NULL
 );
-CREATE INDEX spare_vectors_base ON spare_vectors(base);
+CREATE INDEX spare_vectors_key ON spare_vectors(key);
+ALTER TABLE bases ADD COLUMN since INTEGER NOT NULL DEFAULT 0; -- the change at which the embedder took over
 `}
 
 // migrate brings the schema up to the newest version, after a copy of an older database beside it.
