@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,6 +73,20 @@ CREATE INDEX spare_vectors_key ON spare_vectors(key);
 ALTER TABLE bases ADD COLUMN since INTEGER NOT NULL DEFAULT 0; -- the change at which the embedder took over
 `}
 
+// dropBackups removes the copies of older upgrades: the upgraded database has been opened once and is opened again. They hold
+// what was deleted since.
+func dropBackups(file string) error {
+	old, err := filepath.Glob(file + ".v*.bak")
+	if err != nil {
+		return nil //nolint:nilerr // a folder whose name is no pattern: they stay
+	}
+	var errs []error
+	for _, path := range old {
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
+}
+
 // migrate brings the schema up to the newest version, after a copy of an older database beside it.
 func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error {
 	var version int
@@ -87,6 +102,9 @@ func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error
 	}
 	if version > len(steps) {
 		return rag.Errorf(rag.Conflict, "", "the data folder has schema version %d and this program knows up to %d: it was written by a newer ollama-rag, so use that one", version, len(steps))
+	}
+	if version == len(steps) && version > 0 {
+		return dropBackups(file)
 	}
 	if version > 0 && version < len(steps) {
 		backup := fmt.Sprintf("%s.v%d.bak", file, version)
