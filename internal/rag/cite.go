@@ -177,8 +177,9 @@ const (
 )
 
 // Extract answers without a model: the sentences of the best passages that fit the question, word for word, each with its
-// citation.
-func Extract(question string, hits []Hit) (string, []Citation) {
+// citation. Where a passage shares no word with the question, as across languages, nearest finds the sentence by what it means;
+// without it, or where it finds none, the passage's first sentences are quoted.
+func Extract(question string, hits []Hit, nearest func(passage string) (Span, bool)) (string, []Citation) {
 	want := contentWords(question)
 	var text strings.Builder
 	var cites []Citation
@@ -189,7 +190,13 @@ func Extract(question string, hits []Hit) (string, []Citation) {
 		}
 		c := place(i+1, h, want)
 		if _, shared := bestSentence(h.Passage.Text, want); shared == 0 {
-			span := opening(h.Passage.Text)
+			span, ok := Span{}, false
+			if nearest != nil {
+				span, ok = nearest(h.Passage.Text)
+			}
+			if !ok {
+				span = opening(h.Passage.Text)
+			}
 			c.Start, c.Quote = h.Passage.Span.Start+span.Start, h.Passage.Text[span.Start:span.End]
 		}
 		c.Quote = truncate(c.Quote, maxQuoteBytes)

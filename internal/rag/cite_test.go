@@ -98,7 +98,7 @@ func TestAnAnswerWithoutMarkersIsInferredOnlyWhereAPassageCoversIt(t *testing.T)
 
 func TestExtractQuotesTheBestSentencesWordForWord(t *testing.T) {
 	hits := []Hit{hit(1, "Weather is fine. The breaker opens\tafter five failures. Bye."), hit(2, " \n "), hit(3, strings.Repeat("x", 2*maxQuoteBytes)), hit(4, "Then it waits."), hit(5, "never reached")}
-	text, cites := Extract("When does the breaker open after failures?", hits)
+	text, cites := Extract("When does the breaker open after failures?", hits, nil)
 	if !slices.Equal(numbersOf(cites), []int{1, 3, 4}) {
 		t.Fatalf("cited %v", numbersOf(cites))
 	}
@@ -111,7 +111,7 @@ func TestExtractQuotesTheBestSentencesWordForWord(t *testing.T) {
 			t.Errorf("citation %+v", c)
 		}
 	}
-	if text, cites := Extract("anything", nil); text != "" || cites != nil {
+	if text, cites := Extract("anything", nil, nil); text != "" || cites != nil {
 		t.Errorf("from nothing: %q %v", text, cites)
 	}
 }
@@ -155,7 +155,7 @@ func TestQuotesAreExactBytesOfTheirPassageWhateverTheModelWrites(t *testing.T) {
 			hits = append(hits, hit(int64(i+1), text))
 		}
 		checkCitations(t, answer, hits, Cite(answer, hits))
-		_, cites := Extract(answer, hits)
+		_, cites := Extract(answer, hits, nil)
 		checkCitations(t, answer, hits, cites)
 	})
 }
@@ -166,7 +166,7 @@ func FuzzCite(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer, first, second string) {
 		hits := []Hit{hit(1, first), hit(2, second)}
 		checkCitations(t, answer, hits, Cite(answer, hits))
-		_, cites := Extract(answer, hits)
+		_, cites := Extract(answer, hits, nil)
 		checkCitations(t, answer, hits, cites)
 	})
 }
@@ -182,7 +182,7 @@ func TestExtractSaysNothingTwice(t *testing.T) {
 		}
 		hits = append(hits, Hit{Passage: p})
 	}
-	answer, cites := Extract("When is the rent due?", hits)
+	answer, cites := Extract("When is the rent due?", hits, nil)
 	if strings.Count(answer, text) != 1 || len(cites) != 3 || cites[1].N != 4 {
 		t.Errorf("%q with %d citations", answer, len(cites))
 	}

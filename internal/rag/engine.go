@@ -118,7 +118,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 		a.Text = a.Notice
 		err = emit(Event{Kind: EventToken, Token: a.Text})
 	case modelErr != nil:
-		err = e.quote(req, &a, modelErr, emit)
+		err = e.quote(ctx, req, &a, modelErr, emit)
 	default:
 		prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed}
 		err = e.generate(ctx, req, prompt, &a, emit)
@@ -181,7 +181,7 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	for chunk, err := range e.Generator.Generate(ctx, p) {
 		if err != nil {
 			if text.Len() == 0 && ctx.Err() == nil {
-				return e.quote(req, a, err, emit)
+				return e.quote(ctx, req, a, err, emit)
 			}
 			return stage("generate", err)
 		}
@@ -200,7 +200,7 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	}
 	a.Timings.Generate = since(start)
 	if strings.TrimSpace(text.String()) == "" {
-		return e.quote(req, a, Errorf(BadUpstream, "", "the model %s wrote nothing", p.Model), emit)
+		return e.quote(ctx, req, a, Errorf(BadUpstream, "", "the model %s wrote nothing", p.Model), emit)
 	}
 	if !done {
 		return stage("generate", Errorf(BadUpstream, "", "the model %s stopped in the middle of its answer", p.Model))
@@ -211,14 +211,14 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 }
 
 // quote answers from the passages alone, marked as degraded; or fails, where the request asked for that.
-func (e *Engine) quote(req Request, a *Answer, cause error, emit func(Event) error) error {
+func (e *Engine) quote(ctx context.Context, req Request, a *Answer, cause error, emit func(Event) error) error {
 	if req.NoDegrade {
 		if CodeOf(cause) == CodeNoModel {
 			cause = Errorf(Unavailable, CodeNoModel, "%s", detail(cause)).Because(cause)
 		}
 		return stage("generate", cause)
 	}
-	a.Text, a.Citations = Extract(req.Question, a.Hits)
+	a.Text, a.Citations = Extract(req.Question, a.Hits, e.nearest(ctx, req))
 	a.Degraded, a.DegradedReason, a.DoneReason = true, reasonFor(cause), "extractive"
 	a.Notice = "No language model answered, so these are the passages themselves: " + detail(cause)
 	if err, ok := errors.AsType[*Error](cause); ok {

@@ -2,6 +2,7 @@ package rag
 
 import (
 	"context"
+	"strings"
 	"testing"
 )
 
@@ -70,5 +71,46 @@ func TestVectorsOfTwoEmbeddersAreNeverCompared(t *testing.T) {
 		if len(m.vectors) != len(c.want) {
 			t.Errorf("%s: retrievals with a vector: %v, want %v", name, m.vectors, c.want)
 		}
+	}
+}
+
+// meaning embeds a text as {1, 0} where it holds the word, else as {0, 1}.
+type meaning string
+
+func (m meaning) EmbedderFor(context.Context, string) (Embedder, EmbedderID, error) {
+	return m, EmbedderID{Name: string(m)}, nil
+}
+
+func (m meaning) Embed(_ context.Context, purpose Purpose, texts []string) ([][]float32, error) {
+	out := make([][]float32, len(texts))
+	for i, text := range texts {
+		out[i] = []float32{0, 1}
+		if purpose == ForQuestion || strings.Contains(text, string(m)) {
+			out[i] = []float32{1, 0}
+		}
+	}
+	return out, nil
+}
+
+func TestAcrossLanguagesTheSentenceThatMeansTheQuestionIsQuoted(t *testing.T) {
+	w := newWorld()
+	w.modelErr = Errorf(Unavailable, CodeNoModel, "none")
+	w.hits = []Hit{hit(1, "# Pays\n\nThe gate closes at ten.\n\n|---|\n\nLate rent costs two percent. Bins stand in the yard.")}
+	e := w.engine()
+	e.CacheEmbedder = meaning("rent")
+	var last Answer
+	for ev, err := range e.Ask(t.Context(), Request{DB: "docs", Question: "Combien coûte un loyer tardif ?", Method: Hybrid, K: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Kind == EventDone {
+			last = *ev.Answer
+		}
+	}
+	if want := "“Late rent costs two percent.” [1]"; last.Text != want || len(last.Citations) != 1 || last.Citations[0].Quote != "Late rent costs two percent." {
+		t.Errorf("%q %+v, want %q", last.Text, last.Citations, want)
+	}
+	if span, ok := e.nearest(t.Context(), request)("# Heading\n\n|---|"); ok {
+		t.Errorf("%v of a passage without a sentence", span)
 	}
 }
