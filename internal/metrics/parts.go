@@ -86,6 +86,7 @@ var (
 	cacheMisses    = counter("semcache_misses_total", "Look-ups in the answer cache that found nothing that could be served.")
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
+	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
@@ -226,6 +227,9 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheMisses.send(ch, float64(c.Misses))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
+	for _, why := range rag.StaleReasons() {
+		cacheStale.send(ch, float64(c.Stale[why]), string(why))
+	}
 	cacheEvictions.send(ch, float64(c.Evicted), "full")
 	cacheEvictions.send(ch, float64(c.Expired), "expired")
 	cacheEvictions.send(ch, float64(c.Changed), "changed")
