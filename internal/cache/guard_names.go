@@ -16,7 +16,7 @@ func sameNames(a, b *question) bool {
 func holds(q *question, names []string) bool {
 	for _, name := range names {
 		for _, w := range text.AppendWords(nil, name) {
-			if q.count[w] == 0 && q.count[w+"s"] == 0 && q.count[strings.TrimSuffix(w, "s")] == 0 {
+			if w != "s" && q.count[w] == 0 && q.count[w+"s"] == 0 && q.count[strings.TrimSuffix(w, "s")] == 0 {
 				return false
 			}
 		}
@@ -30,11 +30,11 @@ func names(s string) []string {
 	begins, words := true, 0
 	for field := range strings.FieldsSeq(s) {
 		core := strings.TrimFunc(field, func(r rune) bool { return !unicode.In(r, unicode.L, unicode.Nd, unicode.M) })
-		core = strings.TrimSuffix(strings.TrimSuffix(core, "'s"), "’s")
+		core = strings.TrimSuffix(strings.TrimSuffix(core, "'s"), "’s") // "holds" passes over the s
 		if core != "" {
 			words++
 			if isName(core, begins) {
-				out = append(out, core)
+				out = append(out, field)
 			}
 		}
 		begins = core == "" && begins || strings.ContainsAny(field[len(field)-1:], ".?!:")
