@@ -25,6 +25,7 @@ type Cache struct {
 	recent  *list.List                     // most recently used first
 	scopes  map[string]map[*entry]struct{} // by scope, for the nearest question
 	changes map[string]uint64              // newest change of each knowledge base that was told
+	keep    *keeping                       // nil: entries end with the process
 
 	exact, semantic, misses         atomic.Uint64
 	evicted, expired, emptied, gone atomic.Uint64
@@ -220,24 +221,35 @@ func (c *Cache) Remember(key rag.CacheKey, vector []float32, change uint64, a ra
 	if err != nil {
 		return // an answer that cannot be kept is made again
 	}
-	e := &entry{id: rand.Text(), key: key, vector: slices.Clone(vector), data: data, passages: make([]passage, len(a.Hits)), change: change, made: c.now()}
-	for i, h := range a.Hits {
-		e.passages[i] = passage{h.Passage.ID, h.Passage.Hash}
-	}
+	e := &entry{id: rand.Text(), key: key, vector: slices.Clone(vector), data: data, passages: passagesOf(a), change: change, made: c.now()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.config.Enabled || change < c.changes[key.DB] {
 		return // made from documents that have changed meanwhile
 	}
-	if old := c.entries[key]; old != nil {
+	c.add(e)
+}
+
+func passagesOf(a rag.Answer) []passage {
+	out := make([]passage, len(a.Hits))
+	for i, h := range a.Hits {
+		out[i] = passage{h.Passage.ID, h.Passage.Hash}
+	}
+	return out
+}
+
+// add puts an entry in the place of the older one of its key.
+func (c *Cache) add(e *entry) {
+	if old := c.entries[e.key]; old != nil {
 		c.remove(old.Value.(*entry))
 	}
-	c.entries[key] = c.recent.PushFront(e)
-	if c.scopes[key.Scope] == nil {
-		c.scopes[key.Scope] = map[*entry]struct{}{}
+	c.entries[e.key] = c.recent.PushFront(e)
+	if c.scopes[e.key.Scope] == nil {
+		c.scopes[e.key.Scope] = map[*entry]struct{}{}
 	}
 	c.byID[e.id] = e
-	c.scopes[key.Scope][e] = struct{}{}
+	c.scopes[e.key.Scope][e] = struct{}{}
+	c.later(e.id, e)
 	c.shrink()
 }
 
@@ -268,6 +280,7 @@ func (c *Cache) remove(e *entry) {
 	c.recent.Remove(c.entries[e.key])
 	delete(c.entries, e.key)
 	delete(c.byID, e.id)
+	c.later(e.id, nil)
 	delete(c.scopes[e.key.Scope], e)
 	if len(c.scopes[e.key.Scope]) == 0 {
 		delete(c.scopes, e.key.Scope)
