@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -295,6 +297,70 @@ func TestTermDrainsAndKillLosesNothing(t *testing.T) {
 	}
 	if status := <-answered; status != http.StatusOK {
 		t.Errorf("the running request was answered with %d", status)
+	}
+}
+
+// Law 12, with a real kill -9 in the middle of writing: whatever the file holds afterwards is whole and answers, or is gone.
+func TestLaw12KillWhileAnswersAreWrittenServesNoTornEntry(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGKILL on Windows")
+	}
+	stub := ollamatest.New(t)
+	text := "The breaker opens after 5 consecutive failures [1]. " + strings.Repeat("It says so. ", 100)
+	stub.SetText(text)
+	env := []string{"OLLAMA_BASE_URL=" + stub.URL, "EMBED_MODEL=all-minilm", "SEMANTIC_CACHE_THRESHOLD=1"}
+	data, docs := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(docs, "breaker.md"), breakerText)
+	if r := runProgram(t, data, env, "ingest", docs); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	ask := func(url string, n int) (answer, status string) {
+		resp, err := http.Post(url+"/api/query", "application/json", strings.NewReader(fmt.Sprintf(`{"query":"How many failures open breaker %d?"}`, n)))
+		if err != nil {
+			return "", "killed"
+		}
+		defer resp.Body.Close()
+		var a struct {
+			Answer string                  `json:"answer"`
+			Cache  struct{ Status string } `json:"cache"`
+		}
+		if json.NewDecoder(resp.Body).Decode(&a) != nil {
+			return "", "killed"
+		}
+		return a.Answer, a.Cache.Status
+	}
+	const rounds, questions = 3, 40
+	kept := 0
+	for range rounds {
+		p := startServer(t, data, env)
+		for n := range questions { // what the rounds before left
+			if answer, status := ask(p.url, n); answer != strings.TrimSpace(text) && answer != text {
+				t.Fatalf("question %d: by %s, %d bytes", n, status, len(answer))
+			} else if status == "exact" {
+				kept++
+			}
+		}
+		var asked sync.WaitGroup
+		var served atomic.Int64
+		half := make(chan struct{})
+		for n := range 8 {
+			asked.Go(func() {
+				for i := range questions {
+					if _, status := ask(p.url, 1000*(n+1)+i); status == "killed" {
+						return
+					}
+					if served.Add(1) == questions {
+						close(half)
+					}
+				}
+			})
+		}
+		<-half
+		p.stop(t, syscall.SIGKILL)
+		asked.Wait()
+	}
+	if kept == 0 {
+		t.Error("no answer outlived a kill: the test checks nothing")
 	}
 }
 

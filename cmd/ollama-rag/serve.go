@@ -65,6 +65,7 @@ type house struct {
 	worths    worths
 	indexes   *search.Indexes
 	cache     *cache.Cache
+	answers   *store.Answers // the cache's file; nil: it lives in memory alone
 	extractor *extract.Extractor
 	ingest    *ingest.Service
 	engines   engines          // by provider
@@ -102,6 +103,7 @@ func (h *house) wire(ctx context.Context) error {
 	h.ollama = ollama.New(h.upstream, options)
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
 	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
+	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
 		if path, err = filepath.Abs(path); err != nil {
@@ -128,10 +130,25 @@ func (h *house) wire(ctx context.Context) error {
 		}, version(), revision())
 	}
 	h.engines = h.answerers(rag.Engine{
-		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
+		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
 		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
 	})
 	return h.ingest.Start(ctx)
+}
+
+// keepAnswers lets remembered answers outlive the process. A broken file costs them, not the start.
+func (h *house) keepAnswers(ctx context.Context) {
+	answers, lost, err := h.store.OpenAnswers(ctx)
+	if lost {
+		h.log.Warn("the file of the answer cache was damaged or of another version: remembered answers are lost")
+	}
+	if err == nil {
+		h.answers = answers
+		err = h.cache.Keep(ctx, answers, h.log)
+	}
+	if err != nil {
+		h.log.Warn("the answer cache is not kept: remembered answers end with this process", "error", err)
+	}
 }
 
 // newCutter cuts texts; where the embedder in the binary is the one that is set, by its tokens too.
@@ -198,6 +215,12 @@ func (h *house) close() error {
 	var errs []error
 	if h.ingest != nil && h.ingest.Started() {
 		h.ingest.Close()
+	}
+	if h.cache != nil {
+		h.cache.Close()
+	}
+	if h.answers != nil {
+		errs = append(errs, h.answers.Close())
 	}
 	if h.indexes != nil {
 		errs = append(errs, h.indexes.Close())

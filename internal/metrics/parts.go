@@ -86,6 +86,8 @@ var (
 	cacheMisses    = counter("semcache_misses_total", "Look-ups in the answer cache that found nothing that could be served.")
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
+	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
+	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
@@ -226,6 +228,12 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheMisses.send(ch, float64(c.Misses))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
+	for guard, n := range c.Guarded {
+		cacheGuards.send(ch, float64(n), guard)
+	}
+	for _, why := range rag.StaleReasons() {
+		cacheStale.send(ch, float64(c.Stale[why]), string(why))
+	}
 	cacheEvictions.send(ch, float64(c.Evicted), "full")
 	cacheEvictions.send(ch, float64(c.Expired), "expired")
 	cacheEvictions.send(ch, float64(c.Changed), "changed")

@@ -1,5 +1,7 @@
 package rag
 
+import "context"
+
 // NewDocument is a document to be kept, with its passages and, where an embedder answered, their vectors.
 type NewDocument struct {
 	Document Document
@@ -26,4 +28,20 @@ type JobRecord struct {
 	Data     []byte
 	Created  int64 // Unix nanoseconds
 	Finished int64 // Unix nanoseconds, 0 until it ended
+}
+
+// KeptAnswer is an entry of the answer cache as it outlives a restart. For which change its evidence held is not kept: the
+// documents may be those of a backup by then.
+type KeptAnswer struct {
+	ID     string
+	Key    CacheKey
+	Vector []float32 // nil: serves the very same question only
+	Made   int64     // Unix nanoseconds
+	Answer []byte    // JSON of Answer
+}
+
+// AnswerKeeper keeps the entries of the answer cache in a file. KeepAnswers is all or nothing.
+type AnswerKeeper interface {
+	KeptAnswers(ctx context.Context) ([]KeptAnswer, error)
+	KeepAnswers(ctx context.Context, put []KeptAnswer, remove []string) error
 }

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
+)
+
+// answersFile is the answer cache's own database. What is in it can be made again, so that it is thrown away where it is damaged
+// or of another version.
+const answersFile = "answers.db"
+
+// answersVersion is raised with every change of the table or of what its rows mean.
+const answersVersion = 1
+
+// Answers is the file of the answer cache. It implements rag.AnswerKeeper.
+type Answers struct{ db *sql.DB }
+
+// OpenAnswers opens the answer cache's file in the data folder; a damaged one is replaced by an empty one, which lost says.
+func (s *Store) OpenAnswers(ctx context.Context) (a *Answers, lost bool, err error) {
+	file := filepath.Join(s.dir, answersFile)
+	if a, err = openAnswers(ctx, file); err == nil {
+		return a, false, nil
+	}
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(file + end); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, true, fmt.Errorf("remove the damaged file of the answer cache: %w", err)
+		}
+	}
+	a, err = openAnswers(ctx, file)
+	return a, true, err
+}
+
+func openAnswers(ctx context.Context, file string) (*Answers, error) {
+	db, err := connect(file, 1, "immediate")
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareAnswers(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the file of the answer cache: %w", err), db.Close())
+	}
+	return &Answers{db}, nil
+}
+
+func prepareAnswers(ctx context.Context, db *sql.DB) error {
+	var version, tables int
+	var check string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&check); err != nil {
+		return err
+	}
+	if err := db.QueryRowContext(ctx, `SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)`).Scan(&version, &tables); err != nil {
+		return err
+	}
+	switch {
+	case check != "ok":
+		return errors.New(check)
+	case version == answersVersion:
+		return nil
+	case version != 0 || tables != 0:
+		return fmt.Errorf("it has version %d", version)
+	}
+	return migrateStep(ctx, db, `
+CREATE TABLE answers (
+  id   TEXT PRIMARY KEY,
+  made INTEGER NOT NULL,  -- Unix nanoseconds
+  data BLOB NOT NULL,     -- JSON of rag.KeptAnswer
+  sum  BLOB NOT NULL      -- SHA-256 of data: no answer is served that was not written so
+)`, answersVersion)
+}
+
+// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written are left out.
+func (a *Answers) KeptAnswers(ctx context.Context) ([]rag.KeptAnswer, error) {
+	rows, err := a.db.QueryContext(ctx, `SELECT data, sum FROM answers ORDER BY made, id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []rag.KeptAnswer
+	for rows.Next() {
+		var data, sum []byte
+		if err := rows.Scan(&data, &sum); err != nil {
+			return out, err
+		}
+		var k rag.KeptAnswer
+		if want := sha256.Sum256(data); string(sum) == string(want[:]) && json.Unmarshal(data, &k) == nil {
+			out = append(out, k)
+		}
+	}
+	return out, rows.Err()
+}
+
+// KeepAnswers implements rag.AnswerKeeper. What is removed is overwritten, in the log too.
+func (a *Answers) KeepAnswers(ctx context.Context, put []rag.KeptAnswer, remove []string) error {
+	err := inTx(ctx, a.db, func(tx *sql.Tx) error {
+		for _, id := range remove {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM answers WHERE id = ?`, id); err != nil {
+				return err
+			}
+		}
+		for _, k := range put {
+			data, err := json.Marshal(k)
+			if err != nil {
+				return err
+			}
+			sum := sha256.Sum256(data)
+			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO answers (id, made, data, sum) VALUES (?, ?, ?, ?)`, k.ID, k.Made, data, sum[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || len(remove) == 0 {
+		return err
+	}
+	_, err = a.db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return err
+}
+
+// Close closes the file.
+func (a *Answers) Close() error { return a.db.Close() }
