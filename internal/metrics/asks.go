@@ -130,8 +130,10 @@ func (m *Metrics) answered(a *rag.Answer) outcome {
 		add(m.savedOut, float64(a.Usage.InputTokens)+float64(a.Usage.OutputTokens))
 		return answered
 	}
-	m.embed.Observe(a.Timings.Embed)
-	m.retrieve.Observe(a.Timings.Retrieve)
+	if a.Cache.Status != rag.CacheCoalesced { // whose work was another question's
+		m.embed.Observe(a.Timings.Embed)
+		m.retrieve.Observe(a.Timings.Retrieve)
+	}
 	if c := m.refused[a.DoneReason]; c != nil {
 		c.Inc()
 		return refused

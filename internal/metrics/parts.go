@@ -86,6 +86,7 @@ var (
 	cacheMisses    = counter("semcache_misses_total", "Look-ups in the answer cache that found nothing that could be served.")
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
+	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
@@ -224,6 +225,7 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheHits.send(ch, float64(c.Exact), "exact")
 	cacheHits.send(ch, float64(c.Semantic), "semantic")
 	cacheMisses.send(ch, float64(c.Misses))
+	cacheJoined.send(ch, float64(c.Coalesced))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
 	cacheEvictions.send(ch, float64(c.Evicted), "full")

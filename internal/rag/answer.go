@@ -19,6 +19,15 @@ type Request struct {
 	NoDegrade   bool // an error instead of quoted passages when no model answers
 	NoRecall    bool // do not look into the answer cache
 	NoRemember  bool // do not keep the answer
+
+	OnlyIfCached  bool          // an error where no answer is kept
+	MinSimilarity float64       // least similarity of a kept answer to another question; the cache's own threshold holds as well
+	MaxAge        time.Duration // oldest kept answer that will do; 0: any that the cache serves
+}
+
+// takes says whether a kept answer will do for the request.
+func (r Request) takes(kept Recalled) bool {
+	return kept.Similarity >= r.MinSimilarity && (r.MaxAge == 0 || kept.Age <= r.MaxAge)
 }
 
 // Reason says why an answer is degraded.
@@ -88,6 +97,8 @@ const (
 	CacheExact    CacheStatus = "exact"
 	CacheSemantic CacheStatus = "semantic"
 	CacheBypass   CacheStatus = "bypass"
+	// CacheCoalesced is the answer to the same question of somebody else, who asked first: neither hit nor miss.
+	CacheCoalesced CacheStatus = "coalesced"
 )
 
 // CacheInfo is what an answer says about the cache.

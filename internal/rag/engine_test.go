@@ -411,6 +411,10 @@ var notInKey = map[string]string{
 	"NoDegrade":  "degraded answers are never kept",
 	"NoRecall":   "says who looks, not what is answered",
 	"NoRemember": "says who looks, not what is answered",
+
+	"OnlyIfCached":  "says what to do without an answer",
+	"MinSimilarity": "a kept answer is held against it",
+	"MaxAge":        "a kept answer is held against it",
 }
 
 func TestEveryFieldThatCanChangeAnAnswerChangesItsKey(t *testing.T) {
