@@ -25,9 +25,12 @@ type Request struct {
 	MaxAge        time.Duration // oldest kept answer that will do; 0: any that the cache serves
 }
 
+// similaritySlack is how far the similarity of two float32 vectors may be off: the very same one reaches a threshold of 1.
+const similaritySlack = 5e-6
+
 // takes says whether a kept answer will do for the request.
 func (r Request) takes(kept Recalled) bool {
-	return kept.Similarity >= r.MinSimilarity && (r.MaxAge == 0 || kept.Age <= r.MaxAge)
+	return kept.Similarity >= r.MinSimilarity-similaritySlack && (r.MaxAge == 0 || kept.Age <= r.MaxAge)
 }
 
 // Reason says why an answer is degraded.
@@ -108,6 +111,7 @@ type CacheInfo struct {
 	Age              float64     `json:"age,omitempty"` // seconds since the answer was made
 	OriginalQuestion string      `json:"original_question,omitempty"`
 	EntryID          string      `json:"entry_id,omitempty"`
+	Stored           bool        `json:"stored,omitempty"` // the answer is kept from now on
 }
 
 // Answer is a whole answer.

@@ -177,7 +177,7 @@ func TestAnExactHitAsksNeitherEmbedderNorIndexNorModel(t *testing.T) {
 	if !slices.Equal(kinds, []EventKind{EventContexts, EventToken, EventCitation, EventDone}) || text != "kept" {
 		t.Error(kinds, text)
 	}
-	if want := (CacheInfo{CacheExact, 1, 2, "q", "id"}); a.Cache != want {
+	if want := (CacheInfo{CacheExact, 1, 2, "q", "id", false}); a.Cache != want {
 		t.Errorf("cache %+v, want %+v", a.Cache, want)
 	}
 }
