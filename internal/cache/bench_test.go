@@ -32,7 +32,7 @@ func full(b *testing.B) (*Cache, []float32) {
 			a.Hits = append(a.Hits, rag.Hit{Passage: rag.Passage{ID: int64(n), Text: fmt.Sprintf("%0800d", i)}})
 			a.Citations = append(a.Citations, rag.Citation{N: n + 1, Quote: fmt.Sprintf("%0100d", i)})
 		}
-		c.Remember(key(fmt.Sprint(i)), last, a)
+		c.Remember(key(fmt.Sprint(i)), last, 1, a)
 	}
 	return c, last
 }

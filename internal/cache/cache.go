@@ -21,43 +21,60 @@ type Cache struct {
 	mu      sync.RWMutex
 	config  rag.CacheConfig
 	entries map[rag.CacheKey]*list.Element // of *entry
+	byID    map[string]*entry
 	recent  *list.List                     // most recently used first
 	scopes  map[string]map[*entry]struct{} // by scope, for the nearest question
 	changes map[string]uint64              // newest change of each knowledge base that was told
 
 	exact, semantic, misses         atomic.Uint64
 	evicted, expired, emptied, gone atomic.Uint64
+	stale                           map[rag.Stale]*atomic.Uint64 // every reason from the start
 }
 
 type entry struct {
-	id     string
-	key    rag.CacheKey
-	vector []float32
-	data   []byte // JSON of the answer: immutable
-	made   time.Time
+	id       string
+	key      rag.CacheKey
+	vector   []float32
+	data     []byte // JSON of the answer: immutable
+	passages []passage
+	change   uint64 // the change of its knowledge base for which its passages were last found to hold
+	made     time.Time
+}
+
+// passage is one that the answer shows.
+type passage struct {
+	id   int64
+	hash string
 }
 
 // New makes an empty cache.
 func New(c rag.CacheConfig) *Cache {
-	return &Cache{now: time.Now, config: c, entries: map[rag.CacheKey]*list.Element{}, recent: list.New(), scopes: map[string]map[*entry]struct{}{}, changes: map[string]uint64{}}
+	cache := &Cache{
+		now: time.Now, config: c, entries: map[rag.CacheKey]*list.Element{}, byID: map[string]*entry{}, recent: list.New(), scopes: map[string]map[*entry]struct{}{}, changes: map[string]uint64{},
+		stale: map[rag.Stale]*atomic.Uint64{},
+	}
+	for _, why := range rag.StaleReasons() {
+		cache.stale[why] = new(atomic.Uint64)
+	}
+	return cache
 }
 
 // On says whether the cache takes part at all.
 func (c *Cache) On() bool { return c.Config().Enabled }
 
-// RecallExact looks the same question up. A hit is counted; that there is none is counted by RecallNear.
+// RecallExact looks the same question up.
 func (c *Cache) RecallExact(key rag.CacheKey) (rag.Recalled, bool) {
 	c.mu.Lock()
 	e := c.alive(key)
+	change := uint64(0)
+	if e != nil {
+		change = e.change
+	}
 	c.mu.Unlock()
 	if e == nil {
 		return rag.Recalled{}, false
 	}
-	r, ok := c.serve(e, 1)
-	if ok {
-		c.exact.Add(1)
-	}
-	return r, ok
+	return c.serve(e, 1, change)
 }
 
 // alive finds an entry that can be served and marks it as used; an expired one goes.
@@ -80,18 +97,51 @@ func (c *Cache) old(e *entry) bool { return c.oldAt(c.now(), e) }
 
 func (c *Cache) oldAt(now time.Time, e *entry) bool { return now.Sub(e.made) > c.config.TTL }
 
-// RecallNear finds the nearest question of the scope, if it reaches the threshold; vector may be nil. It ends the look-up
-// that RecallExact began: a hit or a miss is counted.
+// RecallNear finds the nearest question of the scope, if it reaches the threshold; vector may be nil.
 func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bool) {
-	e, similarity := c.nearest(key, vector)
-	if e != nil {
-		if r, ok := c.serve(e, similarity); ok {
-			c.semantic.Add(1)
-			return r, true
-		}
+	e, similarity, change := c.nearest(key, vector)
+	if e == nil {
+		return rag.Recalled{}, false
 	}
+	return c.serve(e, similarity, change)
+}
+
+// Served counts a hit, and keeps that the evidence held at a change of the knowledge base. What held for another question says
+// nothing about the entry's own.
+func (c *Cache) Served(r rag.Recalled, status rag.CacheStatus, change uint64) {
+	if status == rag.CacheSemantic {
+		c.semantic.Add(1)
+		return
+	}
+	c.exact.Add(1)
+	if r.Change == change {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byID[r.EntryID]; e != nil {
+		e.change = max(e.change, change)
+	}
+}
+
+// Missed counts a look-up that served nothing. An answer that can never be served again goes.
+func (c *Cache) Missed(refused *rag.Recalled, why rag.Stale) {
 	c.misses.Add(1)
-	return rag.Recalled{}, false
+	if refused == nil {
+		return
+	}
+	if n := c.stale[why]; n != nil {
+		n.Add(1)
+	}
+	if why != rag.StaleGone {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byID[refused.EntryID]; e != nil {
+		c.remove(e)
+		c.emptied.Add(1)
+	}
 }
 
 // rounding is how far the product of two float32 unit vectors may be off.
@@ -105,22 +155,22 @@ const spread = 2.5
 // strict as it is with the embedding models people know; 0 to 1.
 func Similarity(cosine float64) float64 { return min(max(1-spread*(1-cosine), 0), 1) }
 
-func (c *Cache) nearest(key rag.CacheKey, vector []float32) (*entry, float64) {
+func (c *Cache) nearest(key rag.CacheKey, vector []float32) (_ *entry, similarity float64, change uint64) {
 	if len(vector) == 0 {
-		return nil, 0
+		return nil, 0, 0
 	}
 	best, similarity := c.scan(key, vector)
 	if best == nil {
-		return nil, 0
+		return nil, 0, 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	el := c.entries[best.key]
 	if el == nil || el.Value.(*entry) != best {
-		return nil, 0 // it went meanwhile
+		return nil, 0, 0 // it went meanwhile
 	}
 	c.recent.MoveToFront(el)
-	return best, min(similarity, 1)
+	return best, min(similarity, 1), best.change
 }
 
 // scan compares with every question of the scope; look-ups do it side by side.
@@ -130,7 +180,7 @@ func (c *Cache) scan(key rag.CacheKey, vector []float32) (best *entry, similarit
 	now := c.now()
 	similarity = c.config.Threshold - spread*rounding
 	for e := range c.scopes[key.Scope] {
-		if e.key.DB != key.DB || e.key.Change != key.Change || len(e.vector) != len(vector) || c.oldAt(now, e) {
+		if e.key.DB != key.DB || len(e.vector) != len(vector) || c.oldAt(now, e) {
 			continue
 		}
 		s := Similarity(float64(vec.Dot(e.vector, vector)))
@@ -141,8 +191,8 @@ func (c *Cache) scan(key rag.CacheKey, vector []float32) (best *entry, similarit
 	return best, similarity
 }
 
-func (c *Cache) serve(e *entry, similarity float64) (rag.Recalled, bool) {
-	r := rag.Recalled{Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id}
+func (c *Cache) serve(e *entry, similarity float64, change uint64) (rag.Recalled, bool) {
+	r := rag.Recalled{Change: change, Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id}
 	if err := json.Unmarshal(e.data, &r.Answer); err != nil {
 		return rag.Recalled{}, false
 	}
@@ -156,15 +206,18 @@ func (c *Cache) serve(e *entry, similarity float64) (rag.Recalled, bool) {
 
 // Remember keeps an answer, in place of an older one of the same key. The vector may be nil: the entry then serves exact
 // look-ups only.
-func (c *Cache) Remember(key rag.CacheKey, vector []float32, a rag.Answer) {
+func (c *Cache) Remember(key rag.CacheKey, vector []float32, change uint64, a rag.Answer) {
 	data, err := json.Marshal(a)
 	if err != nil {
 		return // an answer that cannot be kept is made again
 	}
-	e := &entry{id: rand.Text(), key: key, vector: slices.Clone(vector), data: data, made: c.now()}
+	e := &entry{id: rand.Text(), key: key, vector: slices.Clone(vector), data: data, passages: make([]passage, len(a.Hits)), change: change, made: c.now()}
+	for i, h := range a.Hits {
+		e.passages[i] = passage{h.Passage.ID, h.Passage.Hash}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.config.Enabled || key.Change < c.changes[key.DB] {
+	if !c.config.Enabled || change < c.changes[key.DB] {
 		return // made from documents that have changed meanwhile
 	}
 	if old := c.entries[key]; old != nil {
@@ -174,6 +227,7 @@ func (c *Cache) Remember(key rag.CacheKey, vector []float32, a rag.Answer) {
 	if c.scopes[key.Scope] == nil {
 		c.scopes[key.Scope] = map[*entry]struct{}{}
 	}
+	c.byID[e.id] = e
 	c.scopes[key.Scope][e] = struct{}{}
 	c.shrink()
 }
@@ -204,18 +258,35 @@ func (c *Cache) sweep() {
 func (c *Cache) remove(e *entry) {
 	c.recent.Remove(c.entries[e.key])
 	delete(c.entries, e.key)
+	delete(c.byID, e.id)
 	delete(c.scopes[e.key.Scope], e)
 	if len(c.scopes[e.key.Scope]) == 0 {
 		delete(c.scopes, e.key.Scope)
 	}
 }
 
-// Apply follows a change of a knowledge base: its entries go, and answers that were under way before it are not kept.
+// Apply follows a change of a knowledge base: the entries that show a passage that is gone leave memory, and answers that were
+// under way before it are not kept. That they are not served between the change and this is for whoever verifies them.
 func (c *Cache) Apply(_ context.Context, db string, u rag.Update) error {
+	gone := make(map[passage]bool, len(u.Remove))
+	for _, id := range u.Remove {
+		gone[passage{id: id}] = true
+	}
+	kept := map[passage]bool{} // they only got a vector
+	for _, e := range u.Add {
+		if gone[passage{id: e.Passage.ID}] {
+			kept[passage{e.Passage.ID, e.Passage.Hash}] = true
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changes[db] = u.Change
-	c.emptied.Add(uint64(c.drop(func(e *entry) bool { return e.key.DB == db })))
+	if len(gone) == 0 {
+		return nil
+	}
+	c.emptied.Add(uint64(c.drop(func(e *entry) bool {
+		return e.key.DB == db && slices.ContainsFunc(e.passages, func(p passage) bool { return gone[passage{id: p.id}] && !kept[p] })
+	})))
 	return nil
 }
 
@@ -276,7 +347,10 @@ func (c *Cache) Stats() rag.CacheStats {
 	s := rag.CacheStats{
 		Enabled: c.config.Enabled,
 		Exact:   c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, Threshold: c.config.Threshold, TTL: c.config.TTL,
-		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(),
+		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(), Stale: map[rag.Stale]uint64{},
+	}
+	for why, n := range c.stale {
+		s.Stale[why] = n.Load()
 	}
 	now := c.now()
 	for el := c.recent.Front(); el != nil; el = el.Next() {

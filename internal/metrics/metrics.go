@@ -14,7 +14,7 @@ import (
 
 // Buckets in seconds. Answers reach past a cold load of a large model; our own stages are milliseconds.
 var (
-	routeBuckets  = []float64{.005, .025, .1, .25, 1, 2.5, 10, 30, 120, 600}
+	routeBuckets  = []float64{.005, .025, .1, .5, 2.5, 10, 30, 120, 600}
 	byteBuckets   = []float64{.1, 1, 10, 120, 600}
 	answerBuckets = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
 	stageBuckets  = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}

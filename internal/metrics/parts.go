@@ -87,6 +87,7 @@ var (
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
 	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
+	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
@@ -228,6 +229,9 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheJoined.send(ch, float64(c.Coalesced))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
+	for _, why := range rag.StaleReasons() {
+		cacheStale.send(ch, float64(c.Stale[why]), string(why))
+	}
 	cacheEvictions.send(ch, float64(c.Evicted), "full")
 	cacheEvictions.send(ch, float64(c.Expired), "expired")
 	cacheEvictions.send(ch, float64(c.Changed), "changed")

@@ -156,16 +156,17 @@ type Event struct {
 	Answer   *Answer
 }
 
-// CacheKey is the scope of an answer and its question. Two requests with the same key must get the same answer.
+// CacheKey is the scope of an answer and its question. Two requests with the same key must get the same answer while the
+// passages behind it stay what they are.
 type CacheKey struct {
 	DB       string
-	Change   uint64 // the knowledge base's change counter when the question came
 	Scope    string // hash of everything but the question that can change the answer
 	Question string // normalised
 }
 
-// Recalled is an answer that the cache found.
+// Recalled is an answer that the cache found. Whether its evidence still holds is for the Engine to say.
 type Recalled struct {
+	Change     uint64 // the knowledge base's change counter for which its evidence was last found to hold
 	Answer     Answer
 	Similarity float64
 	Age        time.Duration

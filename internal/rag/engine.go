@@ -21,6 +21,7 @@ type Engine struct {
 	Models    Models
 	Generator Generator
 	Cache     Recaller
+	Evidence  Evidence
 	// CacheEmbedder gives Cache its vectors, for every knowledge base the same; nil or a zero id: the very same question alone is
 	// recalled.
 	CacheEmbedder Embedders
@@ -75,10 +76,15 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	key := e.cacheKey(req, kb, model)
 
 	recall := e.Cache.On() && !req.NoRecall
+	var old candidate
 	if recall {
-		if r, ok := e.Cache.RecallExact(key); ok && req.takes(r) {
-			return replay(emit, r, CacheExact, t, start)
+		old.Recalled, old.there = e.Cache.RecallExact(key)
+		old.there = old.there && req.takes(old.Recalled)
+		if old.there && old.Change == kb.Change {
+			e.Cache.Served(old.Recalled, CacheExact, kb.Change)
+			return replay(emit, old.Recalled, CacheExact, t, start)
 		}
+		old.status = CacheExact
 	}
 	t.Recall = since(start)
 
@@ -89,10 +95,13 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	near := e.cacheVector(ctx, req, kb, vector)
 	t.Embed = since(embedding)
-	if recall {
-		if r, ok := e.Cache.RecallNear(key, near); ok && req.takes(r) {
-			return replay(emit, r, CacheSemantic, t, start)
-		}
+	if recall && !old.there {
+		old.Recalled, old.there = e.Cache.RecallNear(key, near)
+		old.there = old.there && req.takes(old.Recalled)
+		old.status = CacheSemantic
+	}
+	if recall && !old.there {
+		e.Cache.Missed(nil, "")
 	}
 
 	began := time.Now()
@@ -106,6 +115,14 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	messages, shown, dropped, err := Compose(req.Question, found.Hits, limits)
 	if err != nil {
 		return stage("compose", err)
+	}
+	if old.there {
+		why := e.verify(ctx, req, old.Recalled, old.status, found, shown)
+		if why == "" {
+			e.Cache.Served(old.Recalled, old.status, found.Change)
+			return replay(emit, old.Recalled, old.status, t, start)
+		}
+		e.Cache.Missed(&old.Recalled, why)
 	}
 	a := Answer{
 		DB: req.DB, Hits: shown, Dropped: dropped, Method: found.Method, Model: model.Name, Provider: e.Provider,
@@ -152,9 +169,16 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
 	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
 		a.Cache.Stored = true
-		e.Cache.Remember(key, near, a)
+		e.Cache.Remember(key, near, kb.Change, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
+}
+
+// candidate is a remembered answer whose evidence is still to be looked at.
+type candidate struct {
+	Recalled
+	there  bool
+	status CacheStatus
 }
 
 // after puts an event before the first one that tells of an answer.
@@ -282,7 +306,7 @@ func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, s
 	a.Cache = CacheInfo{Status: status, Similarity: r.Similarity, Age: r.Age.Seconds(), OriginalQuestion: r.Question, EntryID: r.EntryID}
 	a.Timings = t
 	a.Timings.Total = since(start)
-	if status == CacheExact {
+	if a.Timings.Recall == 0 {
 		a.Timings.Recall = a.Timings.Total
 	}
 	if err := emit(Event{Kind: EventContexts, Answer: &a}); err != nil {
@@ -310,11 +334,10 @@ func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector 
 	return q
 }
 
-// cacheKey covers everything that can change the answer. Filters are sets: their order does not matter.
+// cacheKey covers everything but the documents that can change the answer: these are looked at when it is recalled. Filters are sets: their order does not matter.
 func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 	scope := struct {
 		Base                         int64
-		Change                       uint64
 		Embedder                     EmbedderID
 		Provider, Model, ModelDigest string
 		Prompt                       string
@@ -328,13 +351,13 @@ func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 		Temperature                  float64
 		Seed                         *int
 	}{
-		kb.ID, kb.Change, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
+		kb.ID, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
 		req.RRF, req.RRFK, sorted(req.Filter.Languages), sorted(req.Filter.Versions), sorted(req.Filter.Sources), req.Temperature, req.Seed,
 	}
 	// Plain values and a pointer to an int: encoding cannot fail.
 	data, _ := json.Marshal(scope)
 	sum := sha256.Sum256(data)
-	return CacheKey{DB: req.DB, Change: kb.Change, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
+	return CacheKey{DB: req.DB, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
 }
 
 func sorted(list []string) []string {

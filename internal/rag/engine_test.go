@@ -13,7 +13,7 @@ import (
 
 // world is every port of an Engine at once, and writes down who was asked. The fields of the first block are what it answers.
 type world struct {
-	baseErr, modelErr, embedderErr, embedErr, retrieveErr, generateErr error
+	baseErr, modelErr, embedderErr, embedErr, retrieveErr, generateErr, evidenceErr error
 
 	failAfter int // tokens before generateErr
 	base      KnowledgeBase
@@ -24,6 +24,9 @@ type world struct {
 	change    uint64
 	exact     *Recalled
 	near      *Recalled
+	hashes    map[int64]string // of the committed state
+	committed uint64
+	refused   Stale
 	off       bool
 	onEmbed   func()
 
@@ -38,7 +41,7 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		base:  KnowledgeBase{Name: "docs", ID: 7, Change: 3, Embedder: EmbedderID{Name: "e", Dimension: 2}},
-		model: Model{Name: "llama", Digest: "sha"}, change: 3,
+		model: Model{Name: "llama", Digest: "sha"}, change: 3, committed: 3,
 		hits:   []Hit{hit(1, "The breaker opens after five failures."), hit(2, "It waits for thirty seconds.")},
 		tokens: []string{"The breaker opens", " after five failures [1]."}, done: &Chunk{Done: true, DoneReason: "stop", Usage: Usage{OutputTokens: 9}},
 	}
@@ -46,7 +49,7 @@ func newWorld() *world {
 
 func (w *world) engine() *Engine {
 	return &Engine{
-		Bases: w, Embedders: w, Retriever: w, Models: w, Generator: w, Cache: w, Limits: Limits{4096, 768}, Provider: "ollama",
+		Bases: w, Embedders: w, Retriever: w, Models: w, Generator: w, Cache: w, Evidence: w, Limits: Limits{4096, 768}, Provider: "ollama",
 		Normalise: func(q string) string { return strings.Join(strings.Fields(q), " ") },
 	}
 }
@@ -122,7 +125,31 @@ func (w *world) RecallNear(CacheKey, []float32) (Recalled, bool) {
 	return *w.near, true
 }
 
-func (w *world) Remember(key CacheKey, _ []float32, a Answer) {
+func (w *world) Served(_ Recalled, status CacheStatus, _ uint64) {
+	w.called("served " + string(status))
+}
+
+func (w *world) Missed(r *Recalled, why Stale) {
+	w.refused = why
+	if r == nil {
+		w.called("missed")
+	} else {
+		w.called("refused " + string(why))
+	}
+}
+
+func (w *world) Evidence(_ context.Context, _ string, ids []int64) (uint64, map[int64]string, error) {
+	w.called("evidence")
+	hashes := map[int64]string{}
+	for _, id := range ids {
+		if hash, ok := w.hashes[id]; ok {
+			hashes[id] = hash
+		}
+	}
+	return w.committed, hashes, w.evidenceErr
+}
+
+func (w *world) Remember(key CacheKey, _ []float32, _ uint64, a Answer) {
 	w.called("remember")
 	w.keys, w.remembered = append(w.keys, key), append(w.remembered, a)
 }
@@ -150,7 +177,7 @@ func TestAQuestionGoesThroughEveryStageInOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"base", "model", "exact", "embed", "near", "retrieve", "generate", "remember"}; !slices.Equal(w.calls, want) {
+	if want := []string{"base", "model", "exact", "embed", "near", "missed", "retrieve", "generate", "remember"}; !slices.Equal(w.calls, want) {
 		t.Errorf("stages %v, want %v", w.calls, want)
 	}
 	if want := []EventKind{EventContexts, EventStatus, EventToken, EventToken, EventCitation, EventDone}; !slices.Equal(kinds, want) {
@@ -169,9 +196,9 @@ func TestAQuestionGoesThroughEveryStageInOrder(t *testing.T) {
 
 func TestAnExactHitAsksNeitherEmbedderNorIndexNorModel(t *testing.T) {
 	w := newWorld()
-	w.exact = &Recalled{Answer: Answer{Text: "kept", Citations: []Citation{{N: 1}}}, Similarity: 1, Age: 2 * time.Second, Question: "q", EntryID: "id"}
+	w.exact = &Recalled{Change: 3, Answer: Answer{Text: "kept", Citations: []Citation{{N: 1}}}, Similarity: 1, Age: 2 * time.Second, Question: "q", EntryID: "id"}
 	kinds, a, text, err := w.run(t.Context(), request)
-	if err != nil || !slices.Equal(w.calls, []string{"base", "model", "exact"}) {
+	if err != nil || !slices.Equal(w.calls, []string{"base", "model", "exact", "served exact"}) {
 		t.Error(w.calls, err)
 	}
 	if !slices.Equal(kinds, []EventKind{EventContexts, EventToken, EventCitation, EventDone}) || text != "kept" {
@@ -182,12 +209,81 @@ func TestAnExactHitAsksNeitherEmbedderNorIndexNorModel(t *testing.T) {
 	}
 }
 
-func TestASemanticHitAsksNeitherIndexNorModel(t *testing.T) {
+// kept is an answer that was made from the world's passages, citing the first.
+func (w *world) kept() *Recalled {
+	hits := slices.Clone(w.hits)
+	w.hashes = map[int64]string{1: "h", 2: "h"}
+	return &Recalled{Change: 3, Similarity: .97, Answer: Answer{Text: "kept [1]", Hits: hits, Citations: Cite("The breaker opens after five failures [1].", hits)}}
+}
+
+func TestLaw5ASemanticHitIsServedWhereRetrievalForTheNewQuestionAgrees(t *testing.T) {
 	w := newWorld()
-	w.near = &Recalled{Answer: Answer{Text: "kept"}, Similarity: .97}
+	w.near = w.kept()
 	_, a, _, err := w.run(t.Context(), request)
-	if err != nil || !slices.Equal(w.calls, []string{"base", "model", "exact", "embed", "near"}) || a.Cache.Status != CacheSemantic || a.Cache.Similarity != .97 {
+	if err != nil || !slices.Equal(w.calls, []string{"base", "model", "exact", "embed", "near", "retrieve", "evidence", "served semantic"}) || a.Cache.Status != CacheSemantic || a.Cache.Similarity != .97 {
 		t.Error(w.calls, a.Cache, err)
+	}
+}
+
+func TestLaw5And6AnAnswerIsRefusedWhereItsEvidenceDoesNotHold(t *testing.T) {
+	three, four := hit(3, "It was new here."), hit(4, "Another one.")
+	for name, c := range map[string]struct {
+		change          func(*world)
+		exact, semantic Stale // "": served
+	}{
+		"all as it was":                        {func(w *world) { w.committed, w.change = 4, 4 }, "", ""},
+		"the store cannot be read":             {func(w *world) { w.evidenceErr = errors.New("broken") }, StaleUnknown, StaleUnknown},
+		"the index is behind the store":        {func(w *world) { w.change = 4 }, StaleUnknown, StaleUnknown},
+		"the cited passage is gone":            {func(w *world) { delete(w.hashes, 1) }, StaleGone, StaleGone},
+		"the cited passage changed":            {func(w *world) { w.hashes[1] = "other" }, StaleGone, StaleGone},
+		"a shown passage is gone":              {func(w *world) { delete(w.hashes, 2) }, StaleGone, StaleGone},
+		"a newer passage after a change":       {func(w *world) { w.committed, w.change, w.hits = 4, 4, append(w.hits, three) }, StaleNewer, StaleNewer},
+		"a newer passage, the last one out":    {func(w *world) { w.committed, w.change, w.hits = 4, 4, []Hit{w.hits[0], three} }, StaleNewer, StaleNewer},
+		"a passage fewer":                      {func(w *world) { w.hits = w.hits[:1] }, StaleRanking, ""},
+		"the cited passage is not found":       {func(w *world) { w.hits = []Hit{w.hits[1]} }, StaleRanking, StaleUncited},
+		"other passages for the new question":  {func(w *world) { w.hits = []Hit{three, four, w.hits[0]} }, "", StaleRanking},
+		"nothing found":                        {func(w *world) { w.hits = nil }, StaleRanking, StaleRanking},
+		"an answer that cites nothing, others": {func(w *world) { w.near.Answer.Citations = nil; w.hits = []Hit{w.hits[0], three} }, "", StaleUncited},
+		"an answer that cites nothing":         {func(w *world) { w.near.Answer.Citations = nil }, "", ""},
+	} {
+		for status, want := range map[CacheStatus]Stale{CacheExact: c.exact, CacheSemantic: c.semantic} {
+			w := newWorld()
+			w.near = w.kept()
+			c.change(w)
+			if status == CacheExact {
+				if strings.Contains(name, "cites nothing") || strings.Contains(name, "new question") {
+					continue // what only another question can bring about
+				}
+				w.exact, w.near = w.near, nil
+				w.exact.Change = 2 // an unchanged knowledge base asks no questions
+			}
+			_, a, _, err := w.run(t.Context(), request)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			if want == "" && (a.Cache.Status != status || w.refused != "") || want != "" && (a.Cache.Status != CacheMiss || w.refused != want) {
+				t.Errorf("%s, %s: %s, refused %q, want %q", name, status, a.Cache.Status, w.refused, want)
+			}
+		}
+	}
+}
+
+func TestRankOverlapCountsTheBestMost(t *testing.T) {
+	list := func(ids ...int64) (hits []Hit) {
+		for _, id := range ids {
+			hits = append(hits, hit(id, ""))
+		}
+		return hits
+	}
+	for _, c := range []struct {
+		a, b []Hit
+		want float64
+	}{
+		{list(1, 2), list(1, 2), 1}, {list(1, 2), list(2, 1), .5}, {list(1, 2), list(1, 3), .75}, {list(1, 2), list(3, 2), .25}, {list(1), list(1, 2), .75}, {list(1), nil, 0}, {nil, nil, 0},
+	} {
+		if got := RankOverlap(c.a, c.b); got != c.want || RankOverlap(c.b, c.a) != c.want {
+			t.Errorf("%v, %v: %g, want %g", c.a, c.b, got, c.want)
+		}
 	}
 }
 
@@ -437,7 +533,7 @@ func TestEveryFieldThatCanChangeAnAnswerChangesItsKey(t *testing.T) {
 		other := kb
 		name := reflect.TypeFor[KnowledgeBase]().FieldByIndex(path).Name
 		alter(t, reflect.ValueOf(&other).Elem().FieldByIndex(path))
-		free := name == "Empty" || name == "Name" && path[0] == 0 // an empty one has no answers; the name is the request's
+		free := name == "Empty" || name == "Change" || name == "Name" && path[0] == 0 // evidence is looked at for each change; the name is the request's
 		if same := e.cacheKey(request, other, m) == base; same != free {
 			t.Errorf("another %s of the knowledge base: same key is %t", name, same)
 		}

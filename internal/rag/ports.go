@@ -42,14 +42,17 @@ type Models interface {
 
 // Recaller is the answer cache.
 //
-// RecallExact looks the very same question up; RecallNear the nearest one, by vector, which may be nil where no embedder
-// answered. Together they are one look-up: a hit is counted by whichever found it, a miss by RecallNear alone.
-// Remember keeps a whole, good answer.
+// RecallExact looks the very same question up; RecallNear the nearest one that the guards let pass, by vector, which may be nil
+// where no embedder answered. Together they are one look-up, which ends, and is counted, with Served or Missed: Served says
+// for which change of the knowledge base the evidence holds, Missed which answer was refused, if there was one, and why.
+// Remember keeps a whole, good answer, made from documents as of a change.
 type Recaller interface {
 	On() bool // whether it takes part at all
 	RecallExact(key CacheKey) (Recalled, bool)
 	RecallNear(key CacheKey, vector []float32) (Recalled, bool)
-	Remember(key CacheKey, vector []float32, a Answer)
+	Served(r Recalled, status CacheStatus, change uint64)
+	Missed(refused *Recalled, why Stale)
+	Remember(key CacheKey, vector []float32, change uint64, a Answer)
 }
 
 // KnowledgeBases says whether a knowledge base exists and what state it is in.

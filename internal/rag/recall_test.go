@@ -19,7 +19,8 @@ func TestLaw11AKeptAnswerMustBeAsNearAndAsFreshAsTheRequestSays(t *testing.T) {
 		"both, one too much": {func(r *Request) { r.MinSimilarity, r.MaxAge = .5, time.Second }, false},
 	} {
 		w := newWorld()
-		w.near = &Recalled{Answer: Answer{Text: "kept"}, Similarity: .97, Age: time.Minute}
+		w.near = w.kept()
+		w.near.Age = time.Minute // its similarity is .97
 		req := request
 		c.change(&req)
 		_, a, _, err := w.run(t.Context(), req)

@@ -42,6 +42,35 @@ SELECT `+passageColumns+` FROM passages p CROSS JOIN documents d ON d.id = p.doc
 	return out, err
 }
 
+// Evidence implements rag.Evidence.
+func (s *Store) Evidence(ctx context.Context, base string, ids []int64) (change uint64, hashes map[int64]string, err error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return 0, nil, err
+	}
+	found := false
+	hashes = make(map[int64]string, len(ids))
+	// One statement sees one state.
+	err = s.each(ctx, `
+SELECT b.change, 0, '' FROM bases b WHERE b.name = ?1
+UNION ALL SELECT b.change, p.id, p.hash FROM json_each(?2) wanted
+  CROSS JOIN passages p ON p.id = wanted.value CROSS JOIN documents d ON d.id = p.document CROSS JOIN bases b ON b.id = d.base WHERE b.name = ?1`,
+		[]any{base, string(list)}, func(rows *sql.Rows) error {
+			var id int64
+			var hash string
+			found = true
+			err := rows.Scan(&change, &id, &hash)
+			if id != 0 {
+				hashes[id] = hash
+			}
+			return err
+		})
+	if err == nil && !found {
+		err = unknownBase(base)
+	}
+	return change, hashes, err
+}
+
 // Vectors reads the vectors of passages; those without one are left out. Ids are never given twice, so they alone say which
 // knowledge base is meant.
 func (s *Store) Vectors(ctx context.Context, _ string, ids []int64) (map[int64][]float32, error) {

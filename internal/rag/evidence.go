@@ -1,0 +1,119 @@
+package rag
+
+import "context"
+
+// Evidence tells what the committed state of a knowledge base holds of passages: hashes has those that are there. It and the
+// change counter are of one state; NotFound where the knowledge base is gone.
+type Evidence interface {
+	Evidence(ctx context.Context, db string, passages []int64) (change uint64, hashes map[int64]string, err error)
+}
+
+// Stale says why the evidence of a remembered answer does not hold; empty where it holds.
+type Stale string
+
+// The reasons, in the order in which they are looked for.
+const (
+	StaleUnknown Stale = "unknown"       // the committed state could not be read, or moves while it is looked at
+	StaleGone    Stale = "passage_gone"  // a passage that the answer shows was changed or deleted
+	StaleNewer   Stale = "newer_passage" // documents changed, and a passage that the answer was not made from is now among the best
+	StaleUncited Stale = "not_retrieved" // a passage that the answer cites is not among the best for this question
+	StaleRanking Stale = "ranking"       // the best passages for this question are too different ones
+)
+
+// StaleReasons lists the reasons.
+func StaleReasons() []Stale {
+	return []Stale{StaleUnknown, StaleGone, StaleNewer, StaleUncited, StaleRanking}
+}
+
+// verify says whether a remembered answer may be served for a question whose retrieval found and showed these passages. All that
+// the answer was made from must still be there, since all of it is replayed and any of it may have shaped the words.
+func (e *Engine) verify(ctx context.Context, req Request, r Recalled, status CacheStatus, found Retrieval, shown []Hit) Stale {
+	ids := make([]int64, len(r.Answer.Hits))
+	for i, h := range r.Answer.Hits {
+		ids[i] = h.Passage.ID
+	}
+	change, hashes, err := e.Evidence.Evidence(ctx, req.DB, ids)
+	if err != nil || change != found.Change {
+		return StaleUnknown
+	}
+	for _, h := range r.Answer.Hits {
+		if hashes[h.Passage.ID] != h.Passage.Hash {
+			return StaleGone
+		}
+	}
+	if change != r.Change && !within(shown, r.Answer.Hits) {
+		return StaleNewer
+	}
+	if status == CacheExact {
+		// The same question over the same passages: where they are fewer now, others were hidden by what has gone.
+		if len(shown) != len(r.Answer.Hits) {
+			return StaleRanking
+		}
+		return ""
+	}
+	return Agree(req.Question, r.Answer, shown)
+}
+
+func within(hits, others []Hit) bool {
+	there := make(map[int64]bool, len(others))
+	for _, h := range others {
+		there[h.Passage.ID] = true
+	}
+	for _, h := range hits {
+		if !there[h.Passage.ID] {
+			return false
+		}
+	}
+	return true
+}
+
+// Agree says whether the passages shown for a new question bear out an answer that was made for another one.
+func Agree(question string, a Answer, shown []Hit) Stale {
+	if len(shown) == 0 || len(a.Hits) == 0 {
+		return StaleRanking
+	}
+	at := make(map[int64]bool, len(shown))
+	for _, h := range shown {
+		at[h.Passage.ID] = true
+	}
+	for _, c := range a.Citations {
+		if !at[c.Passage] {
+			return StaleUncited
+		}
+	}
+	if len(a.Citations) == 0 && (len(shown) != len(a.Hits) || !within(shown, a.Hits)) {
+		return StaleUncited // it rests on all that it was shown
+	}
+	if RankOverlap(shown, a.Hits) < leastRankOverlap {
+		return StaleRanking
+	}
+	return ""
+}
+
+// leastRankOverlap is how much of two rankings must be the same.
+const leastRankOverlap = .6
+
+// RankOverlap is the mean share, over the depths of the longer list, that the heads of two rankings have in common, 0 to 1: the
+// best passages count most.
+func RankOverlap(a, b []Hit) float64 {
+	n := max(len(a), len(b))
+	seen := make(map[int64]int, 2*n)
+	common, sum := 0, 0.0
+	note := func(hits []Hit, depth int) {
+		if depth < len(hits) {
+			id := hits[depth].Passage.ID
+			if seen[id]++; seen[id] == 2 {
+				common++
+			}
+		}
+	}
+	for depth := range n {
+		note(a, depth)
+		note(b, depth)
+		sum += float64(common) / float64(depth+1)
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / float64(n)
+}
