@@ -51,6 +51,7 @@ func add(c prometheus.Counter, v float64) {
 type Asker interface {
 	Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error]
 	Search(ctx context.Context, req rag.Request) (rag.Found, error)
+	Explain(ctx context.Context, req rag.Request) (rag.Explanation, error)
 }
 
 // Engine counts questions and what became of them.

@@ -24,6 +24,7 @@ type world struct {
 	change    uint64
 	exact     *Recalled
 	near      *Recalled
+	nearest   []Recalled
 	hashes    map[int64]string // of the committed state
 	committed uint64
 	refused   Stale

@@ -166,6 +166,19 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 	return r.Context().Err()
 }
 
+// explain says what the answer cache would do with a question. It shows other people's questions: it is for who runs the server.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.decodeQuery(w, r)
+	if err != nil {
+		return err
+	}
+	x, err := s.Engine.Explain(r.Context(), a.request)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, x)
+}
+
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	a, err := s.decodeQuery(w, r)
 	if err != nil {

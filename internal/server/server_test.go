@@ -27,6 +27,10 @@ func (s script) Ask(ctx context.Context, _ rag.Request) iter.Seq2[rag.Event, err
 	return func(yield func(rag.Event, error) bool) { s(ctx, yield) }
 }
 
+func (script) Explain(context.Context, rag.Request) (rag.Explanation, error) {
+	return rag.Explanation{}, nil
+}
+
 func (script) Search(context.Context, rag.Request) (rag.Found, error) { return rag.Found{}, nil }
 
 // catalog knows the knowledge base "default".
