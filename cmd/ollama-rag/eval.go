@@ -27,24 +27,32 @@ import (
 func evalCommand() *cobra.Command {
 	var f evalFlags
 	cmd := &cobra.Command{
-		Use:   "eval --beir DIR",
-		Short: "Measure retrieval on a collection with known answers",
+		Use:   "eval --beir DIR | --cache PAIRS",
+		Short: "Measure retrieval, or the answer cache, on questions with known answers",
 		Long: `Reads a collection in BEIR's layout (corpus.jsonl, queries.jsonl, qrels/test.tsv), indexes each document as one
 passage or, with --cut, as ingest would, asks every question, and prints nDCG@10, recall@10, MAP and the time a question takes. Relevance is
-binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL.`,
+binary: every document that the qrels list counts. vector and hybrid embed with EMBED_MODEL.
+
+--cache reads questions of which it is known which mean the same (docs/cache.md says in which files) and prints, for each
+threshold, how many would be answered from memory, rightly and wrongly: by the threshold alone, with the guards and, where there
+is a corpus, with the evidence of retrieval.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := settings(cmd)
 			if err != nil {
 				return err
 			}
-			if f.dir == "" {
-				return usageError{fmt.Errorf("eval: --beir DIR is needed")}
+			switch {
+			case f.cache != "" && f.dir == "":
+				return evaluateCache(cmd.Context(), f, wantJSON(cmd))
+			case f.dir == "" || f.cache != "":
+				return usageError{fmt.Errorf("eval: --beir DIR or --cache PAIRS is needed")}
 			}
 			return evaluate(cmd.Context(), c, f, wantJSON(cmd))
 		},
 	}
 	cmd.Flags().StringVar(&f.dir, "beir", "", "folder of the collection")
+	cmd.Flags().StringVar(&f.cache, "cache", "", "measure the answer cache on this file or folder of questions instead")
 	cmd.Flags().StringVar(&f.questions, "queries", "", "take the questions from this folder instead")
 	cmd.Flags().StringVar(&f.method, "method", "hybrid", "hybrid, vector or bm25, or several with commas between")
 	cmd.Flags().Float64Var(&f.weight, "bm25-weight", -1, "share of the words in hybrid, 0 to 1; below 0 it follows the languages and what the embedder is worth in them")
@@ -54,9 +62,9 @@ binary: every document that the qrels list counts. vector and hybrid embed with 
 }
 
 type evalFlags struct {
-	dir, questions, method string
-	weight                 float64
-	rrf, cut               bool
+	dir, questions, method, cache string
+	weight                        float64
+	rrf, cut                      bool
 }
 
 // evalDB names the one knowledge base of an evaluation.

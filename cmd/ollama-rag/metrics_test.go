@@ -90,7 +90,8 @@ func TestEveryFamilyIsThereAndDocumented(t *testing.T) {
 }
 
 func TestMissRepeatAndParaphraseAreCountedTheSameEverywhere(t *testing.T) {
-	_, h := scripted(t)
+	stub, h := scripted(t)
+	stub.SetText("It opens after five consecutive failures [1].")
 	h.withDocs()
 	first := h.ask("How many failures open the breaker?", nil)
 	if first["cache_hit"] != false || first["cache"].(map[string]any)["status"] != "miss" {

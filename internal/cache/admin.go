@@ -51,6 +51,9 @@ func (c *Cache) Nearest(key rag.CacheKey, vector []float32, n int) ([]rag.Recall
 	var out []rag.Recalled
 	for _, e := range all[:min(n, len(all))] {
 		if r, ok := c.serve(e.entry, e.similarity, e.change); ok {
+			if e.key != key {
+				r.Guard = string(Check(key.Question, e.key.Question))
+			}
 			out = append(out, r)
 		}
 	}

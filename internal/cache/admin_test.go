@@ -44,6 +44,10 @@ func TestNearestShowsAllOfTheScopeAndLeavesNoTrace(t *testing.T) {
 			t.Errorf("%s: %q, want %q; threshold %g", x.question, got, x.want, threshold)
 		}
 	}
+	c.Remember(key("What costs 5 euros?"), at(.98), 1, answer("five"))
+	if kept, _ := c.Nearest(key("What costs 6 euros?"), at(1), 2); len(kept) != 2 || kept[0].Guard != "" && kept[0].Question == "near" || kept[1].Guard == "" {
+		t.Errorf("a guard has nothing to say: %+v", kept)
+	}
 	other := key("same")
 	other.Scope += "x"
 	if kept, _ := c.Nearest(other, at(1), 5); len(kept) > 0 {

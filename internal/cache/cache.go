@@ -29,6 +29,7 @@ type Cache struct {
 	exact, semantic, misses         atomic.Uint64
 	evicted, expired, emptied, gone atomic.Uint64
 	stale                           map[rag.Stale]*atomic.Uint64 // every reason from the start
+	guarded                         map[Guard]*atomic.Uint64     // every guard from the start
 }
 
 type entry struct {
@@ -51,7 +52,10 @@ type passage struct {
 func New(c rag.CacheConfig) *Cache {
 	cache := &Cache{
 		now: time.Now, config: c, entries: map[rag.CacheKey]*list.Element{}, byID: map[string]*entry{}, recent: list.New(), scopes: map[string]map[*entry]struct{}{}, changes: map[string]uint64{},
-		stale: map[rag.Stale]*atomic.Uint64{},
+		stale: map[rag.Stale]*atomic.Uint64{}, guarded: map[Guard]*atomic.Uint64{},
+	}
+	for _, guard := range Guards() {
+		cache.guarded[guard] = new(atomic.Uint64)
 	}
 	for _, why := range rag.StaleReasons() {
 		cache.stale[why] = new(atomic.Uint64)
@@ -97,10 +101,15 @@ func (c *Cache) old(e *entry) bool { return c.oldAt(c.now(), e) }
 
 func (c *Cache) oldAt(now time.Time, e *entry) bool { return now.Sub(e.made) > c.config.TTL }
 
-// RecallNear finds the nearest question of the scope, if it reaches the threshold; vector may be nil.
+// RecallNear finds the nearest question of the scope, if it reaches the threshold and no guard tells it from the one asked; vector
+// may be nil. Where the nearest is refused the next one is not tried: it is wrong more often than right.
 func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bool) {
 	e, similarity, change := c.nearest(key, vector)
 	if e == nil {
+		return rag.Recalled{}, false
+	}
+	if guard := Check(key.Question, e.key.Question); guard != "" {
+		c.guarded[guard].Add(1)
 		return rag.Recalled{}, false
 	}
 	return c.serve(e, similarity, change)
@@ -347,7 +356,10 @@ func (c *Cache) Stats() rag.CacheStats {
 	s := rag.CacheStats{
 		Enabled: c.config.Enabled,
 		Exact:   c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, Threshold: c.config.Threshold, TTL: c.config.TTL,
-		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(), Stale: map[rag.Stale]uint64{},
+		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(), Stale: map[rag.Stale]uint64{}, Guarded: map[string]uint64{},
+	}
+	for guard, n := range c.guarded {
+		s.Guarded[string(guard)] = n.Load()
 	}
 	for why, n := range c.stale {
 		s.Stale[why] = n.Load()

@@ -87,6 +87,7 @@ var (
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
 	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
+	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
 	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
 
@@ -229,6 +230,9 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheJoined.send(ch, float64(c.Coalesced))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
+	for guard, n := range c.Guarded {
+		cacheGuards.send(ch, float64(n), guard)
+	}
 	for _, why := range rag.StaleReasons() {
 		cacheStale.send(ch, float64(c.Stale[why]), string(why))
 	}

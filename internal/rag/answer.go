@@ -172,4 +172,5 @@ type Recalled struct {
 	Age        time.Duration
 	Question   string
 	EntryID    string
+	Guard      string // which guard tells its question from the one that is asked: of Recaller.Nearest alone
 }

@@ -13,16 +13,17 @@ type Stale string
 
 // The reasons, in the order in which they are looked for.
 const (
-	StaleUnknown Stale = "unknown"       // the committed state could not be read, or moves while it is looked at
-	StaleGone    Stale = "passage_gone"  // a passage that the answer shows was changed or deleted
-	StaleNewer   Stale = "newer_passage" // documents changed, and a passage that the answer was not made from is now among the best
-	StaleUncited Stale = "not_retrieved" // a passage that the answer cites is not among the best for this question
-	StaleRanking Stale = "ranking"       // the best passages for this question are too different ones
+	StaleUnknown  Stale = "unknown"       // the committed state could not be read, or moves while it is looked at
+	StaleGone     Stale = "passage_gone"  // a passage that the answer shows was changed or deleted
+	StaleNewer    Stale = "newer_passage" // documents changed, and a passage that the answer was not made from is now among the best
+	StaleUncited  Stale = "not_retrieved" // a passage that the answer cites is not among the best for this question
+	StaleRanking  Stale = "ranking"       // the best passages for this question are too different ones
+	StaleSentence Stale = "sentence"      // the sentence that fits this question best is none that the answer cites
 )
 
 // StaleReasons lists the reasons.
 func StaleReasons() []Stale {
-	return []Stale{StaleUnknown, StaleGone, StaleNewer, StaleUncited, StaleRanking}
+	return []Stale{StaleUnknown, StaleGone, StaleNewer, StaleUncited, StaleRanking, StaleSentence}
 }
 
 // verify says whether a remembered answer may be served for a question whose retrieval found and showed these passages. All that
@@ -87,6 +88,9 @@ func Agree(question string, a Answer, shown []Hit) Stale {
 	if RankOverlap(shown, a.Hits) < leastRankOverlap {
 		return StaleRanking
 	}
+	if !CitesBest(question, a, shown) {
+		return StaleSentence
+	}
 	return ""
 }
 
@@ -116,4 +120,32 @@ func RankOverlap(a, b []Hit) float64 {
 		return 0
 	}
 	return sum / float64(n)
+}
+
+// CitesBest says whether the sentence of the passages shown that shares most words with the question is one that the answer
+// quotes. Where no sentence shares a word, as across languages, the words say nothing.
+func CitesBest(question string, a Answer, shown []Hit) bool {
+	want := contentWords(question)
+	best := 0.0
+	spans := make([]Span, len(shown))
+	scores := make([]float64, len(shown))
+	for i, h := range shown {
+		spans[i], scores[i] = bestSentence(h.Passage.Text, want)
+		best = max(best, scores[i])
+	}
+	if best == 0 || len(a.Citations) == 0 {
+		return true
+	}
+	for i, h := range shown {
+		if scores[i] < best {
+			continue
+		}
+		start, end := h.Passage.Span.Start+spans[i].Start, h.Passage.Span.Start+spans[i].End
+		for _, c := range a.Citations {
+			if c.DocumentID == h.Passage.Document && c.Start < end && start < c.End {
+				return true
+			}
+		}
+	}
+	return false
 }

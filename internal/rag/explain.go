@@ -21,7 +21,7 @@ type Candidate struct {
 	Similarity float64 `json:"similarity"`
 	Age        float64 `json:"age"` // seconds
 	Exact      bool    `json:"exact"`
-	Refused    string  `json:"refused,omitempty"` // why it may not be served: a Refused... constant or a Stale reason; empty: it may
+	Refused    string  `json:"refused,omitempty"` // why it may not be served: a Refused... constant, a guard or a Stale reason; empty: it may
 }
 
 // Why a candidate is refused before its evidence is looked at.
@@ -84,6 +84,8 @@ func (e *Engine) refusal(ctx context.Context, req Request, r Recalled, status Ca
 	switch {
 	case !ageless.takes(r):
 		return RefusedThreshold
+	case r.Guard != "":
+		return r.Guard
 	case !req.takes(r):
 		return RefusedAge
 	}

@@ -18,6 +18,8 @@ func TestAnExplanationSaysWhatAskWouldDoAndWhy(t *testing.T) {
 	far, gone := *newWorld().kept(), *newWorld().kept()
 	far.Similarity, far.Question = .9, "far"
 	gone.Similarity, gone.Question, gone.Answer.Hits = .96, "gone", []Hit{hit(9, "No longer there.")}
+	guarded := *newWorld().kept()
+	guarded.Guard = "numbers"
 	exact, near := *newWorld().kept(), *newWorld().kept()
 	exact.Similarity, exact.Question, exact.Age = 1, request.Question, time.Minute
 	near.Question = "near"
@@ -32,6 +34,7 @@ func TestAnExplanationSaysWhatAskWouldDoAndWhy(t *testing.T) {
 		"the very same":     {[]Recalled{exact, far}, nil, CacheExact, []string{"", RefusedThreshold}},
 		"another one":       {[]Recalled{near, gone, far}, nil, CacheSemantic, []string{"", string(StaleGone), RefusedThreshold}},
 		"the nearest stale": {[]Recalled{gone, far}, nil, CacheMiss, []string{string(StaleGone), RefusedThreshold}},
+		"told apart":        {[]Recalled{guarded}, nil, CacheMiss, []string{"numbers"}},
 		"nearer wanted":     {[]Recalled{near}, func(_ *world, r *Request) { r.MinSimilarity = .98 }, CacheMiss, []string{RefusedThreshold}},
 		"fresher wanted":    {[]Recalled{exact}, func(_ *world, r *Request) { r.MaxAge = time.Second }, CacheMiss, []string{RefusedAge}},
 	} {

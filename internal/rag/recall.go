@@ -18,11 +18,12 @@ type CacheStats struct {
 	Size, MaxSize           int // entries that can still be served; most entries
 	Threshold               float64
 	TTL                     time.Duration
-	Evicted                 uint64           // to make room
-	Expired                 uint64           // too old
-	Changed                 uint64           // their knowledge base changed
-	Cleared                 uint64           // by hand
-	Stale                   map[Stale]uint64 // answers that were not served since their evidence does not hold
+	Evicted                 uint64            // to make room
+	Expired                 uint64            // too old
+	Changed                 uint64            // their knowledge base changed
+	Cleared                 uint64            // by hand
+	Stale                   map[Stale]uint64  // answers that were not served since their evidence does not hold
+	Guarded                 map[string]uint64 // near questions that a guard told apart, by the guard
 }
 
 // HitRate is the share of look-ups that were served, 0 to 1; 0 where there was none.
