@@ -223,3 +223,26 @@ func TestDoctorNamesKernelAndChecksumOfTheEmbedder(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestTheEmbedderOfAnOlderKnowledgeBaseIsMeasuredAtItsFirstQuestion(t *testing.T) {
+	_, h := scripted(t)
+	h.withDocs()
+	kb, err := h.store.KnowledgeBase(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.worths.of(t.Context(), kb.Embedder) == nil {
+		t.Error("ingest did not measure")
+	}
+	id := kb.Embedder
+	id.Name, id.Dimension = "", 0
+	if err := h.store.SetSetting(t.Context(), settingOf(id), ""); err != nil { // as if it had been built before there were measures
+		t.Fatal(err)
+	}
+	h.worths.known, h.worths.failed = nil, nil
+	h.first("When is the rent due?")
+	h.worths.busy.Wait()
+	if h.worths.of(t.Context(), kb.Embedder) == nil {
+		t.Error("the question did not measure")
+	}
+}

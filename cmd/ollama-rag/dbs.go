@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -16,7 +17,7 @@ func dbsCommand() *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error {
 		return withAPI(cmd, func(a *api) error { return listDBs(cmd, a) })
 	}
-	cmd := &cobra.Command{Use: "dbs", Short: "List, create or delete knowledge bases", Args: noArgs, RunE: list}
+	cmd := &cobra.Command{Use: "dbs", Short: "List, create, delete or re-index knowledge bases", Args: noArgs, RunE: list}
 	yes := false
 	remove := &cobra.Command{
 		Use: "delete NAME", Short: "Delete a knowledge base with all that is in it", Args: oneArg("one name is needed"),
@@ -66,10 +67,18 @@ func reindex(cmd *cobra.Command, a *api, db string) error {
 		if err := printJSON(j); err != nil {
 			return err
 		}
-		return outcome(j)
+		if j.State != rag.JobDone {
+			return errSaid
+		}
+		return nil
 	}
-	if err := outcome(j); err != nil {
-		return err
+	switch {
+	case j.State == rag.JobCancelled:
+		return errors.New("stopped; the knowledge base keeps the vectors it had")
+	case j.State == rag.JobFailed:
+		return fmt.Errorf("reindex failed: %s", j.Error)
+	case j.State == rag.JobPaused:
+		return fmt.Errorf("%s (`ollama-rag jobs resume %s`)", j.Report.Notice, j.ID)
 	}
 	fmt.Printf("%s: %d passages have vectors of %s\n", j.DB, j.Report.Vectors, j.Report.Embedder)
 	return nil

@@ -83,15 +83,15 @@ func evaluate(ctx context.Context, c config.Config, f evalFlags, asJSON bool) (e
 	if err != nil {
 		return err
 	}
+	var local locals
+	defer func() { err = errors.Join(err, local.close()) }()
 	var cutter *chunk.Cutter
 	if f.cut {
-		cutter = chunk.New(c.ChunkSize, c.ChunkOverlap)
+		cutter = newCutter(c, &local)
 	}
 	corpus := newMemoryCorpus(set, cutter)
 	e := evaluation{set: set, flags: f, rrfK: c.RRFK}
 	if slices.ContainsFunc(methods, func(m rag.Method) bool { return m != rag.BM25 }) {
-		var local locals
-		defer func() { err = errors.Join(err, local.close()) }()
 		if e.embedder, err = evalEmbedder(ctx, c, &local); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func ingestCommand() *cobra.Command {
 		Short: "Read files and folders into a knowledge base",
 		Long: `Reads .txt, .md, .html, .pdf and .docx files, folders with all that is in them. The same file again changes
 nothing, a changed one replaces its passages, and what is gone from an ingested folder is gone from the
-knowledge base. A file that cannot be read is reported and skipped. Ctrl-C stops after the file at hand;
+knowledge base. A file that cannot be read is reported and skipped. Ctrl-C stops it;
 what was read stays.`,
 		Args: someArgs("a file or folder is needed"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -119,7 +119,7 @@ func follow(ctx context.Context, a *api, id string) (jobView, error) {
 			return j, err
 		}
 		switch j.State {
-		case rag.JobDone, rag.JobFailed, rag.JobCancelled:
+		case rag.JobDone, rag.JobFailed, rag.JobCancelled, rag.JobPaused:
 			show(j.Report, true)
 			return j, nil
 		}
@@ -148,12 +148,23 @@ func progressOf() func(rag.IngestReport, bool) {
 			line.clear()
 			return
 		}
-		line.show(fmt.Sprintf("%s %s %s", gauge(float64(r.FilesDone)/float64(max(1, r.Files))), standing(r), r.Current))
+		line.show(fmt.Sprintf("%s %s %s", gauge(shareOf(r)), standing(r), r.Current))
 	}
+}
+
+// shareOf is how much of a job is done, 0 to 1.
+func shareOf(r rag.IngestReport) float64 {
+	if r.Files == 0 {
+		return float64(r.Vectors) / float64(max(1, r.Vectors+r.Pending))
+	}
+	return float64(r.FilesDone) / float64(r.Files)
 }
 
 // standing is how far a job has come.
 func standing(r rag.IngestReport) string {
+	if r.Files == 0 && r.Vectors+r.Pending > 0 {
+		return fmt.Sprintf("%d of %d passages embedded%s", r.Vectors, r.Vectors+r.Pending, paceOf(r))
+	}
 	return fmt.Sprintf("%d of %d files, %d passages%s", r.FilesDone, r.Files, r.Passages, paceOf(r))
 }
 
@@ -167,6 +178,8 @@ func paceOf(r rag.IngestReport) string {
 
 func outcome(j jobView) error {
 	switch j.State {
+	case rag.JobPaused:
+		return fmt.Errorf("the job was paused; `ollama-rag jobs resume %s` goes on", j.ID)
 	case rag.JobFailed:
 		return fmt.Errorf("ingest failed: %s", j.Error)
 	case rag.JobCancelled:

@@ -62,6 +62,7 @@ type house struct {
 	upstream  *upstream.Client
 	ollama    *ollama.Client
 	locals    locals
+	worths    worths
 	indexes   *search.Indexes
 	cache     *cache.Cache
 	joins     rag.Joins // identical questions in flight, of every provider
@@ -103,14 +104,19 @@ func (h *house) wire(ctx context.Context) error {
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
 	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
 	h.extractor = extract.New(extract.Config{})
-	if strings.HasPrefix(c.EmbedModel, embed.FilePrefix) {
+	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
+		if path, err = filepath.Abs(path); err != nil {
+			return usageError{fmt.Errorf("EMBED_MODEL: %w", err)}
+		}
+		c.EmbedModel = embed.FilePrefix + path // a knowledge base remembers it, wherever the program is started next
 		if _, _, err := h.locals.get(c.EmbedModel); err != nil {
 			return usageError{fmt.Errorf("EMBED_MODEL: %w", err)}
 		}
 	}
-	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &worths{store: h.store, log: h.log}}
+	h.worths = worths{store: h.store, log: h.log}
+	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &h.worths}
 	h.ingest = &ingest.Service{
-		Reader: h.extractor, Cutter: h.cutter(), Documents: h.store, Jobs: h.store,
+		Reader: h.extractor, Cutter: newCutter(c, &h.locals), Documents: h.store, Jobs: h.store,
 		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
@@ -129,13 +135,13 @@ func (h *house) wire(ctx context.Context) error {
 	return h.ingest.Start(ctx)
 }
 
-// cutter cuts texts so that the embedder in the binary takes each passage in one piece.
-func (h *house) cutter() *chunk.Cutter {
-	cutter := chunk.New(h.config.ChunkSize, h.config.ChunkOverlap)
-	if !embed.HasBuiltin {
+// newCutter cuts texts; where the embedder in the binary is the one that is set, by its tokens too.
+func newCutter(c config.Config, l *locals) *chunk.Cutter {
+	cutter := chunk.New(c.ChunkSize, c.ChunkOverlap)
+	if c.EmbedModel != embed.Builtin || !embed.HasBuiltin {
 		return cutter
 	}
-	return cutter.Bounded(embed.BuiltinTokens, lazy{&h.locals}.CountTokens)
+	return cutter.Bounded(embed.BuiltinTokens, lazy{l}.CountTokens)
 }
 
 // seenCache is the answer cache as the operator sees it: its own figures and those of joined questions.
@@ -221,6 +227,7 @@ func (h *house) close() error {
 	if h.openai != nil {
 		h.openai.CloseIdleConnections()
 	}
+	h.worths.busy.Wait()
 	return errors.Join(append(errs, h.locals.close(), h.store.Close())...)
 }
 

@@ -134,7 +134,11 @@ func (e questionEmbedders) EmbedderFor(ctx context.Context, db string) (rag.Embe
 	if err != nil || kb.Embedder.IsZero() {
 		return nil, rag.EmbedderID{}, err
 	}
-	return e.builtWith(ctx, kb)
+	embedder, id, err := e.builtWith(ctx, kb)
+	if err == nil {
+		e.worths.measureLater(ctx, embedder, id)
+	}
+	return embedder, id, err
 }
 
 // models shows the model server to the API.

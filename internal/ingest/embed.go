@@ -169,26 +169,37 @@ func (s *Service) makeUp(ctx context.Context, j *job, e *embedding) error {
 	return err
 }
 
+// adopt is makeUp in the background: it gives way to jobs that come, and says how far it is.
+func (s *Service) adopt(ctx context.Context, j *job, e *embedding) error {
+	all, err := s.Documents.CountPending(ctx, j.DB)
+	if err != nil {
+		return err
+	}
+	p := newPace(j, float64(all))
+	p.begin(float64(all), all)
+	e.yields, e.progress = true, p.embedded
+	return s.makeUp(ctx, j, e)
+}
+
 // embedPending works through the passages without vectors, batch by batch, and says how many it made and how many are left.
 func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(int)) (made, left int, err error) {
-	for e.failed == nil && !(e.yields && s.waiting()) {
+	none := false // there is no embedder: nothing waits for one
+	for e.failed == nil && !none && !(e.yields && s.waiting()) {
 		batch, err := s.Documents.Pending(ctx, e.base, s.Config.StoreBatch)
 		if err != nil {
 			return made, 0, err
 		}
 		if len(batch) == 0 {
 			s.setPending(e.base, false)
-			if made > 0 {
-				err = s.Documents.DropAside(ctx, e.base)
-			}
-			return made, 0, err
+			return made, 0, nil
 		}
 		m, err := e.mixed(ctx, batch)
 		if err != nil {
 			return made, len(batch), err
 		}
 		if m.vectors == nil {
-			break
+			none = e.failed == nil
+			continue
 		}
 		set := 0
 		err = s.change(ctx, e.base, func() (rag.Update, error) {
@@ -201,20 +212,14 @@ func (s *Service) embedPending(ctx context.Context, e *embedding, progress func(
 		}
 		made += set
 		progress(set)
-		if set == 0 {
-			break // all of them went meanwhile
-		}
 	}
-	rest, err := s.Documents.Pending(ctx, e.base, maxPendingCount)
+	left, err = s.Documents.CountPending(ctx, e.base)
 	if err != nil {
 		return made, 0, err
 	}
-	s.setPending(e.base, (e.failed != nil || e.yields && s.waiting()) && len(rest) > 0)
-	return made, len(rest), nil
+	s.setPending(e.base, !none && left > 0)
+	return made, left, nil
 }
-
-// maxPendingCount bounds how far waiting passages are counted.
-const maxPendingCount = 10_000
 
 // mixed embeds passages of several documents.
 func (e *embedding) mixed(ctx context.Context, batch []rag.Passage) (made, error) {
@@ -246,6 +251,9 @@ func (s *Service) waiting() bool {
 
 // catchUp tries again to give vectors to passages that wait for them, until a job comes.
 func (s *Service) catchUp(ctx context.Context) {
+	if !s.awake.Load() {
+		return
+	}
 	s.mu.Lock()
 	bases := make([]string, 0, len(s.pending))
 	for base := range s.pending {
@@ -253,9 +261,6 @@ func (s *Service) catchUp(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, base := range bases {
-		if !s.awake.Load() && (s.Offline == nil || !s.Offline(ctx, base)) {
-			continue
-		}
 		made, _, err := s.embedPending(ctx, &embedding{service: s, base: base, yields: true}, func(int) {})
 		if rag.KindOf(err) == rag.NotFound {
 			s.setPending(base, false)

@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +16,15 @@ import (
 type slow struct {
 	id    rag.EmbedderID
 	texts *[]string
+	fails *atomic.Bool
 }
 
 func (e slow) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([][]float32, error) {
 	out := make([][]float32, len(texts))
 	for i, text := range texts {
+		if e.fails.Load() {
+			return nil, rag.Errorf(rag.Unavailable, "", "the embedder is away")
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -33,11 +39,11 @@ func (e slow) Embed(ctx context.Context, _ rag.Purpose, texts []string) ([][]flo
 // slowly gives the shop such an embedder.
 func (s *shop) slowly(digest string) *[]string {
 	var texts []string
-	e := slow{rag.EmbedderID{Name: "slow", Digest: digest, Dimension: 2}, &texts}
+	e := slow{rag.EmbedderID{Name: "slow", Digest: digest, Dimension: 2}, &texts, &s.down}
 	s.by = fixed{e}
 	s.next = func(context.Context) (rag.Embedder, rag.EmbedderID, error) { return e, e.id, nil }
 	s.Close()
-	s.start(Config{})
+	s.start(Config{StoreBatch: 1})
 	return &texts
 }
 
@@ -213,7 +219,7 @@ func TestReindexKeepsTheOldVectorsUntilAllNewOnesAreThere(t *testing.T) {
 	})
 }
 
-func TestAKilledReindexIsTakenUpAgain(t *testing.T) {
+func TestAReindexThatAStopInterruptsGoesOnWithWhatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShop(t)
 		defer s.end()
@@ -224,13 +230,167 @@ func TestAKilledReindexIsTakenUpAgain(t *testing.T) {
 		j := s.submit(rag.IngestRequest{DB: "kb", Reindex: true})
 		time.Sleep(2500 * time.Millisecond)
 		s.Close()
-		s.start(Config{})
+		s.start(Config{StoreBatch: 1})
 		got, err := s.Wait(t.Context(), j.ID)
 		if err != nil || got.State != rag.JobDone {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if kb, err := s.store.KnowledgeBase(t.Context(), "kb"); err != nil || kb.Embedder.Digest != "d2" || len(*texts) < 4 {
-			t.Errorf("%+v, %v, made %v", kb, err, *texts)
+		if kb, err := s.store.KnowledgeBase(t.Context(), "kb"); err != nil || kb.Embedder.Digest != "d2" || len(*texts) != 4 {
+			t.Errorf("%+v, %v, made %v: none twice", kb, err, *texts)
 		}
 	})
+}
+
+func TestAReindexWhoseEmbedderFailsRestsWithWhatItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.end()
+		s.slowly("d1")
+		s.write("a.txt", "one two three four")
+		s.done(s.folder())
+		texts := s.slowly("d2")
+		j := s.submit(rag.IngestRequest{DB: "kb", Reindex: true})
+		time.Sleep(2500 * time.Millisecond)
+		s.down.Store(true)
+		time.Sleep(time.Minute)
+		got, err := s.Job(t.Context(), j.ID)
+		if err != nil || got.State != rag.JobPaused || !strings.Contains(got.Report.Notice, "resumed") {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		s.down.Store(false)
+		if _, err := s.Resume(t.Context(), j.ID); err != nil {
+			t.Fatal(err)
+		}
+		if got, err = s.Wait(t.Context(), j.ID); err != nil || got.State != rag.JobDone || len(*texts) != 4 {
+			t.Errorf("%+v, %v, made %v: none twice", got, err, *texts)
+		}
+	})
+}
+
+func TestADocumentDeletedDuringAReindexLeavesNoVector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.end()
+		s.slowly("d1")
+		s.write("a.txt", "one two three four")
+		s.done(s.folder())
+		s.slowly("d2")
+		j := s.submit(rag.IngestRequest{DB: "kb", Reindex: true})
+		time.Sleep(2500 * time.Millisecond)
+		if _, err := s.Remove(t.Context(), "kb", s.sources()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Cancel(t.Context(), j.ID); err != nil {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		var keys []string
+		for _, d := range []string{"d1", "d2"} {
+			for _, word := range []string{"one", "two", "three", "four"} {
+				keys = append(keys, vectorKey(rag.EmbedderID{Digest: d}, "a.txt\n"+word))
+			}
+		}
+		if known, err := s.store.KnownVectors(t.Context(), keys); err != nil || len(known) != 0 {
+			t.Errorf("vectors of deleted text: %v, %v", known, err)
+		}
+	})
+}
+
+func TestPassagesWaitForTheirVectorsWhateverBecomesOfTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.end()
+		s.slowly("d1")
+		s.down.Store(true)
+		s.write("a.txt", "one two")
+		s.write("b.txt", "gate three")
+		s.reading = make(chan string, 9)
+		j := s.submit(s.folder())
+		synctest.Wait() // a.txt is stored without vectors, b.txt is being read
+		if _, err := s.Cancel(t.Context(), j.ID); err != nil {
+			t.Fatal(err)
+		}
+		s.down.Store(false)
+		time.Sleep(time.Minute)
+		if n, err := s.store.CountPending(t.Context(), "kb"); err != nil || n != 0 {
+			t.Errorf("%d passages still wait, %v", n, err)
+		}
+	})
+}
+
+func TestVectorsAreMadeUpForWhenSomeOfThePassagesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShop(t)
+		defer s.end()
+		s.slowly("d1")
+		s.down.Store(true)
+		s.write("a.txt", "one two")
+		s.write("b.txt", "three")
+		s.done(s.folder())
+		s.down.Store(false)
+		time.Sleep(30500 * time.Millisecond) // a second try has begun with a.txt
+		if _, err := s.Remove(t.Context(), "kb", []string{"docs/a.txt"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if n, err := s.store.CountPending(t.Context(), "kb"); err != nil || n != 0 {
+			t.Errorf("%d passages still wait, %v", n, err)
+		}
+	})
+}
+
+// lazy keeps jobs slowly, so that what is done to them meets.
+type lazy struct{ jobs }
+
+type jobs = Jobs
+
+func (l lazy) PutJob(ctx context.Context, j rag.JobRecord) error {
+	time.Sleep(time.Second)
+	return l.jobs.PutJob(ctx, j)
+}
+
+func TestWhateverIsDoneToAJobInAnyOrderItEnds(t *testing.T) {
+	acts := []string{"pause", "resume", "cancel"}
+	for _, first := range acts {
+		for _, second := range acts {
+			for _, wait := range []time.Duration{0, 300 * time.Millisecond, 1500 * time.Millisecond} {
+				for _, busy := range []bool{true, false} {
+					synctest.Test(t, func(t *testing.T) {
+						s := newShop(t)
+						defer s.end()
+						s.slowly("d1")
+						s.Close()
+						s.Jobs = lazy{s.store}
+						must(t, s.Start(context.Background()))
+						s.write("a.txt", "one two three four five six")
+						j := s.submit(s.folder())
+						if !busy { // the job at hand waits behind that one
+							j = s.submit(s.folder())
+						}
+						act := func(name string) {
+							what := map[string]func(context.Context, string) (rag.Job, error){"pause": s.Pause, "resume": s.Resume, "cancel": s.Cancel}[name]
+							if _, err := what(context.Background(), j.ID); err != nil && rag.KindOf(err) != rag.Conflict {
+								t.Errorf("%s then %s: %v", first, second, err)
+							}
+						}
+						var acting sync.WaitGroup
+						acting.Go(func() { act(first) })
+						time.Sleep(wait)
+						acting.Go(func() { act(second) })
+						acting.Wait()
+						time.Sleep(time.Minute)
+						got, err := s.Job(context.Background(), j.ID)
+						want := map[string]rag.JobState{"pause": rag.JobPaused, "resume": rag.JobDone, "cancel": rag.JobCancelled}
+						if first == "cancel" || second == "cancel" {
+							if err != nil || got.State != rag.JobCancelled {
+								t.Errorf("%s, then after %s %s (busy %t): %s, %v", first, wait, second, busy, got.State, err)
+							}
+						} else if wait > 0 && (err != nil || got.State != want[second]) {
+							t.Errorf("%s, then after %s %s (busy %t): %s, %v", first, wait, second, busy, got.State, err)
+						}
+						act("cancel")
+					})
+				}
+			}
+		}
+	}
 }

@@ -32,9 +32,10 @@ type Documents interface {
 	KnownVectors(ctx context.Context, keys []string) (map[string][]float32, error)
 	CountPassages(ctx context.Context, base string) (int, error)
 	AllPassages(ctx context.Context, base string, after int64, n int) ([]rag.Passage, error)
-	SetAside(ctx context.Context, base string, keys []string, vectors [][]float32) error
+	CountPending(ctx context.Context, base string) (int, error)
+	SetAside(ctx context.Context, base string, passages []rag.Passage, vectors [][]float32, keys []string) error
+	TakeAside(ctx context.Context, base string, id rag.EmbedderID) (rag.Update, error)
 	DropAside(ctx context.Context, base string) error
-	ResetVectors(ctx context.Context, base string) (rag.Update, error)
 }
 
 // Jobs keeps jobs.

@@ -96,6 +96,9 @@ func (s *Service) ingest(ctx context.Context, j *job) error {
 	if err := s.removeVanished(ctx, j, files); err != nil {
 		return err
 	}
+	if j.Request.Adopt {
+		return s.adopt(ctx, j, embed)
+	}
 	return s.makeUp(ctx, j, embed)
 }
 
@@ -252,6 +255,9 @@ func (s *Service) finish(ctx context.Context, j *job, f *file, embed *embedding)
 			return err
 		}
 		f.new.Vectors, f.new.Keys, f.new.Embedder, vectors = m.vectors, m.keys, m.id, m.count()
+		if m.vectors == nil && embed.failed != nil {
+			s.setPending(j.DB, true)
+		}
 		start := time.Now()
 		err = s.change(ctx, j.DB, func() (u rag.Update, err error) {
 			return s.Documents.Put(ctx, j.DB, f.new)

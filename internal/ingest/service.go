@@ -115,18 +115,25 @@ func (s *Service) Start(ctx context.Context) error {
 			return fmt.Errorf("unfinished job %s: %w", r.ID, err)
 		}
 		if j.State == rag.JobPaused {
-			s.jobs[j.ID] = &job{Job: j, done: make(chan struct{})}
+			s.jobs[j.ID] = newJob(j)
 			continue
 		}
-		j.State, j.Report = rag.JobQueued, rag.IngestReport{}
-		s.enqueue(&job{Job: j, done: make(chan struct{})})
+		s.enqueue(newJob(j))
 	}
 	waiting, err := s.Documents.PendingBases(ctx)
 	if err != nil {
 		return fmt.Errorf("passages without vectors: %w", err)
 	}
+	adopting := map[string]bool{}
+	for _, j := range s.jobs {
+		adopting[j.DB] = adopting[j.DB] || j.Request.Adopt
+	}
 	for _, base := range waiting {
 		s.pending[base] = true
+		if s.Offline != nil && s.Offline(ctx, base) && !adopting[base] {
+			j := rag.Job{ID: rand.Text(), DB: base, Request: rag.IngestRequest{DB: base, Adopt: true}, Created: time.Now().Unix()}
+			s.enqueue(newJob(j))
+		}
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -158,7 +165,7 @@ func (s *Service) Spools(ctx context.Context) (map[string]bool, error) {
 	return out, nil
 }
 
-// Close stops the work where it is, after the file at hand; unfinished jobs stay queued for the next start.
+// Close stops the work where it is; unfinished jobs stay queued for the next start.
 func (s *Service) Close() {
 	s.stop()
 	<-s.ended
@@ -177,13 +184,18 @@ func (s *Service) Submit(ctx context.Context, req rag.IngestRequest) (rag.Job, e
 	if err := s.keep(ctx, j); err != nil {
 		return rag.Job{}, err
 	}
-	s.enqueue(&job{Job: j, done: make(chan struct{})})
+	s.enqueue(newJob(j))
 	return j, nil
 }
 
 func (s *Service) enqueue(j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.enqueueLocked(j)
+}
+
+func (s *Service) enqueueLocked(j *job) {
+	j.update(func(job *rag.Job) { job.State, job.Report = rag.JobQueued, rag.IngestReport{} })
 	s.jobs[j.ID] = j
 	s.queue = append(s.queue, j)
 	select {
@@ -280,7 +292,7 @@ func (s *Service) observe(stage string, start time.Time) {
 	s.mu.Unlock()
 }
 
-func (s *Service) running(n int) {
+func (s *Service) atWork(n int) {
 	s.mu.Lock()
 	s.stats.JobsRunning += n
 	s.mu.Unlock()

@@ -11,17 +11,36 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
+// job is an unfinished job. Its state, its place in the queue, wish and cancel change together, under Service.mu.
 type job struct {
 	rag.Job
-	mu   sync.Mutex
+	mu   sync.Mutex // guards Job for those who only look
 	done chan struct{}
 
-	work   context.Context // set as it leaves the queue, under Service.mu
-	cancel context.CancelCauseFunc
+	saving chan struct{} // holds one: what is kept is never older than what was kept before
+	cancel context.CancelFunc
+	wish   wish // what somebody wants of it while it runs
+	ending bool // finishJob has it: nothing else may change it
 }
 
-// errPaused is why the work of a paused job ends.
-var errPaused = errors.New("paused")
+func newJob(j rag.Job) *job {
+	return &job{Job: j, done: make(chan struct{}), saving: make(chan struct{}, 1)}
+}
+
+// wish is what becomes of a running job when its work has stopped.
+type wish int
+
+const (
+	wishNone  wish = iota
+	wishPause      // rest until it is resumed
+	wishAgain      // wait in the queue once more: it was resumed before it had stopped
+	wishEnd        // be cancelled
+)
+
+// errRest ends the work of a job that cannot go on now but may later: it rests, and says why.
+type errRest struct{ error }
+
+func (e errRest) Unwrap() error { return e.error }
 
 func (j *job) snapshot() rag.Job {
 	j.mu.Lock()
@@ -42,18 +61,11 @@ func (s *Service) loop(ctx context.Context) {
 	defer close(s.ended)
 	retry := time.NewTicker(s.Config.RetryPending)
 	defer retry.Stop()
-	for behind := true; ; {
+	for {
 		for j := s.next(ctx); j != nil; j = s.next(ctx) {
 			s.run(ctx, j)
 			if ctx.Err() != nil {
 				return
-			}
-		}
-		if behind {
-			s.catchUp(ctx)
-			behind = s.waiting()
-			if behind {
-				continue
 			}
 		}
 		select {
@@ -66,8 +78,14 @@ func (s *Service) loop(ctx context.Context) {
 	}
 }
 
+// running is a job at work.
+type running struct {
+	*job
+	ctx context.Context
+}
+
 // next takes the oldest job from the queue. From then on it can be stopped.
-func (s *Service) next(ctx context.Context) *job {
+func (s *Service) next(ctx context.Context) *running {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.queue) == 0 {
@@ -75,30 +93,52 @@ func (s *Service) next(ctx context.Context) *job {
 	}
 	j := s.queue[0]
 	s.queue = s.queue[1:]
-	j.work, j.cancel = context.WithCancelCause(ctx)
-	return j
+	r := &running{job: j}
+	r.ctx, j.cancel = context.WithCancel(ctx)
+	j.wish = wishNone
+	j.update(func(job *rag.Job) { job.State = rag.JobRunning })
+	return r
 }
 
 // run does one job. A job that the service's own end interrupts stays unfinished.
-func (s *Service) run(ctx context.Context, j *job) {
-	defer j.cancel(nil)
-	j.update(func(job *rag.Job) { job.State = rag.JobRunning })
+func (s *Service) run(ctx context.Context, r *running) {
 	start := time.Now()
-	s.running(1)
-	err := s.work(j.work, j)
-	s.running(-1)
-	if err != nil && ctx.Err() != nil {
-		return
-	}
-	if err != nil && j.work.Err() != nil {
-		err = context.Canceled
-	}
+	s.atWork(1)
+	err := s.work(r.ctx, r.job)
+	s.atWork(-1)
+	j, kept := r.job, context.WithoutCancel(ctx)
 	j.update(func(job *rag.Job) { job.Report.Seconds, job.Report.SecondsLeft = time.Since(start).Seconds(), 0 })
-	if err != nil && errors.Is(context.Cause(j.work), errPaused) {
-		s.rest(context.WithoutCancel(ctx), j)
+
+	s.mu.Lock()
+	j.cancel()
+	j.cancel = nil
+	wanted := j.wish
+	var rest errRest
+	switch {
+	case err != nil && wanted == wishEnd:
+		err = context.Canceled
+	case err != nil && (wanted == wishPause || wanted == wishNone && errors.As(err, &rest)):
+		j.update(func(job *rag.Job) {
+			job.State, job.Report.Current = rag.JobPaused, ""
+			if rest.error != nil {
+				job.Report.Notice = sentence(rest.error)
+			}
+		})
+		s.mu.Unlock()
+		s.save(kept, j)
+		return
+	case err != nil && wanted == wishAgain, err == nil && j.Request.Adopt && s.pending[j.DB] && len(s.queue) > 0:
+		s.enqueueLocked(j)
+		s.mu.Unlock()
+		s.save(kept, j)
+		return
+	case err != nil && ctx.Err() != nil:
+		s.mu.Unlock()
 		return
 	}
-	s.finishJob(context.WithoutCancel(ctx), j, err)
+	j.ending = true
+	s.mu.Unlock()
+	s.finishJob(kept, j, err)
 }
 
 // work does what the job asks for.
@@ -109,35 +149,41 @@ func (s *Service) work(ctx context.Context, j *job) error {
 	return s.ingest(ctx, j)
 }
 
-// rest keeps a job as paused, also over a restart.
-func (s *Service) rest(ctx context.Context, j *job) {
-	j.update(func(job *rag.Job) { job.State, job.Report.Current = rag.JobPaused, "" })
+// save keeps a job as it is now.
+func (s *Service) save(ctx context.Context, j *job) {
+	j.saving <- struct{}{}
+	defer func() { <-j.saving }()
 	if err := s.keep(ctx, j.snapshot()); err != nil {
 		s.Log.Error("keep job", "job", j.ID, "error", err)
 	}
 }
 
-// Pause stops a job until it is resumed. What it has stored stays, and is not done again.
+// unqueue takes a job out of the queue, under s.mu.
+func (s *Service) unqueue(j *job) {
+	if i := slices.Index(s.queue, j); i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
+}
+
+// Pause stops a job until it is resumed. What it has stored stays, and is not done again. One that runs stops within a moment.
 func (s *Service) Pause(ctx context.Context, id string) (rag.Job, error) {
 	s.mu.Lock()
 	j := s.jobs[id]
-	waiting := slices.Index(s.queue, j)
-	if j != nil && waiting >= 0 {
-		s.queue = slices.Delete(s.queue, waiting, waiting+1)
+	if j == nil || j.ending {
+		s.mu.Unlock()
+		return s.over(ctx, id, "pause")
 	}
-	var running context.Context
-	if j != nil && waiting < 0 {
-		running = j.work
+	if j.cancel != nil {
+		if j.wish != wishEnd {
+			j.wish = wishPause
+			j.cancel()
+		}
+	} else {
+		s.unqueue(j)
+		j.update(func(job *rag.Job) { job.State = rag.JobPaused })
 	}
 	s.mu.Unlock()
-	switch {
-	case j == nil:
-		return s.over(ctx, id, "pause")
-	case waiting >= 0:
-		s.rest(context.WithoutCancel(ctx), j)
-	case running != nil:
-		j.cancel(errPaused)
-	}
+	s.save(context.WithoutCancel(ctx), j)
 	return j.snapshot(), nil
 }
 
@@ -146,30 +192,25 @@ func (s *Service) Resume(ctx context.Context, id string) (rag.Job, error) {
 	s.Wake()
 	s.mu.Lock()
 	j := s.jobs[id]
-	s.mu.Unlock()
-	if j == nil {
+	switch {
+	case j == nil || j.ending:
+		s.mu.Unlock()
 		return s.over(ctx, id, "resume")
+	case j.wish == wishPause && j.cancel != nil:
+		j.wish = wishAgain
+	case j.cancel == nil && j.snapshot().State == rag.JobPaused:
+		s.enqueueLocked(j)
 	}
-	paused := false
-	j.update(func(job *rag.Job) {
-		if paused = job.State == rag.JobPaused; paused {
-			job.State, job.Report = rag.JobQueued, rag.IngestReport{}
-		}
-	})
-	if paused {
-		if err := s.keep(ctx, j.snapshot()); err != nil {
-			return rag.Job{}, err
-		}
-		s.enqueue(j)
-	}
+	s.mu.Unlock()
+	s.save(context.WithoutCancel(ctx), j)
 	return j.snapshot(), nil
 }
 
-// over refuses what makes no sense for a job that is over; NotFound for one that never was.
+// over refuses what makes no sense for a job that has ended; NotFound for one that never was.
 func (s *Service) over(ctx context.Context, id, what string) (rag.Job, error) {
 	j, err := s.Job(ctx, id)
 	if err == nil {
-		err = rag.Errorf(rag.Conflict, "job_ended", "the job is %s: there is nothing to %s", j.State, what)
+		err = rag.Errorf(rag.Conflict, "job_ended", "the job is over: there is nothing to %s", what)
 	}
 	return j, err
 }
@@ -191,9 +232,12 @@ func (s *Service) finishJob(ctx context.Context, j *job, err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		s.Log.Error("ingest job failed", "job", j.ID, "db", j.DB, "error", err)
 	}
-	if err := s.keep(ctx, j.snapshot()); err != nil {
-		s.Log.Error("keep job", "job", j.ID, "error", err)
+	if j.Request.Reindex {
+		if err := s.Documents.DropAside(ctx, j.DB); err != nil {
+			s.Log.Error("drop vectors that were set aside", "job", j.ID, "error", err)
+		}
 	}
+	s.save(ctx, j)
 	if spool := j.Request.Spool; spool != "" {
 		if err := os.RemoveAll(spool); err != nil {
 			s.Log.Error("remove uploads", "job", j.ID, "error", err)
@@ -205,24 +249,25 @@ func (s *Service) finishJob(ctx context.Context, j *job, err error) {
 	close(j.done)
 }
 
-// Cancel ends a job: one that waits at once, one that runs where it is. What it has stored stays.
+// Cancel ends a job: one that waits or rests at once, one that runs where it is. What it has stored stays.
 func (s *Service) Cancel(ctx context.Context, id string) (rag.Job, error) {
 	s.mu.Lock()
 	j := s.jobs[id]
-	waiting := slices.Index(s.queue, j)
-	if j != nil && waiting >= 0 {
-		s.queue = slices.Delete(s.queue, waiting, waiting+1)
-	}
-	s.mu.Unlock()
 	switch {
 	case j == nil:
+		s.mu.Unlock()
 		return s.Job(ctx, id) // ended already, or unknown
-	case waiting >= 0:
-		s.finishJob(context.WithoutCancel(ctx), j, context.Canceled)
-	case j.snapshot().State == rag.JobPaused:
-		s.finishJob(context.WithoutCancel(ctx), j, context.Canceled)
+	case j.ending:
+	case j.cancel != nil:
+		j.wish = wishEnd
+		j.cancel()
 	default:
-		j.cancel(nil)
+		s.unqueue(j)
+		j.ending = true
+		s.mu.Unlock()
+		s.finishJob(context.WithoutCancel(ctx), j, context.Canceled)
+		return s.wait(ctx, j)
 	}
+	s.mu.Unlock()
 	return s.wait(ctx, j)
 }

@@ -105,7 +105,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 
 	began := time.Now()
-	found, err := e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector))
+	found, err := e.retrieve(ctx, req, kb, vector)
 	if err != nil {
 		return stage("retrieve", err)
 	}
@@ -338,6 +338,7 @@ func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector 
 func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 	scope := struct {
 		Base                         int64
+		Since                        uint64
 		Embedder                     EmbedderID
 		Provider, Model, ModelDigest string
 		Prompt                       string
@@ -351,7 +352,7 @@ func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 		Temperature                  float64
 		Seed                         *int
 	}{
-		kb.ID, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
+		kb.ID, kb.Since, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
 		req.RRF, req.RRFK, sorted(req.Filter.Languages), sorted(req.Filter.Versions), sorted(req.Filter.Sources), req.Temperature, req.Seed,
 	}
 	// Plain values and a pointer to an int: encoding cannot fail.

@@ -27,7 +27,7 @@ func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
 		vector, f.Timings.Embed, embedErr = e.embed(ctx, req)
 	}
 	began := time.Now()
-	if f.Retrieval, err = e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector)); err != nil {
+	if f.Retrieval, err = e.retrieve(ctx, req, kb, vector); err != nil {
 		return Found{}, stage("retrieve", err)
 	}
 	f.Timings.Retrieve, f.Timings.Total = since(began), since(start)
@@ -35,6 +35,20 @@ func (e *Engine) Search(ctx context.Context, req Request) (Found, error) {
 		f.Degraded, f.Notice = true, noVectors+detail(embedErr)
 	}
 	return f, nil
+}
+
+// retrieve finds passages. Where the knowledge base changed its embedder since the question got its vector, or the index is not
+// there yet, the words alone say what is comparable.
+func (e *Engine) retrieve(ctx context.Context, req Request, kb KnowledgeBase, vector []float32) (Retrieval, error) {
+	found, err := e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, vector))
+	if vector == nil || err == nil && found.Change == kb.Change || err != nil && KindOf(err) != Conflict {
+		return found, err
+	}
+	now, nowErr := e.Bases.KnowledgeBase(ctx, req.DB)
+	if nowErr != nil || err == nil && now.Since == kb.Since && found.Change >= kb.Since {
+		return found, err
+	}
+	return e.Retriever.Retrieve(ctx, e.query(ctx, req, kb, nil))
 }
 
 const noVectors = "The embedder did not answer, so passages were found by their words alone: "

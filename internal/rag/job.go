@@ -32,6 +32,7 @@ type IngestRequest struct {
 	Paths   []IngestPath `json:"paths"`
 	Spool   string       `json:"spool,omitempty"`   // folder of uploaded files, removed when the job ended
 	Reindex bool         `json:"reindex,omitempty"` // build all vectors anew, with the embedder that is set
+	Adopt   bool         `json:"adopt,omitempty"`   // give passages that have none their vectors, whenever no other job waits
 }
 
 // IngestPath is a file or a folder to read.

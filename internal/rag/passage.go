@@ -105,6 +105,9 @@ type Update struct {
 	Change uint64  // the change counter after it
 	Remove []int64 // passages that are gone
 	Add    []Entry
+	// Rebuild says that more changed than the update tells, as all vectors do when the embedder changes: what follows is to be
+	// built anew.
+	Rebuild bool
 }
 
 // Extracted is a file's text with its structure: what an extractor makes and a chunker cuts.

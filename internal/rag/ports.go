@@ -68,7 +68,8 @@ type KnowledgeBase struct {
 	ID       int64  // never given twice
 	Change   uint64 // grows with every change of its documents
 	Embedder EmbedderID
-	Empty    bool // no passage in it
+	Since    uint64 // the change at which Embedder took over
+	Empty    bool   // no passage in it
 }
 
 // Model is a chat model on a model server.

@@ -187,13 +187,13 @@ func (x *Indexes) Apply(ctx context.Context, db string, u Update) error {
 	if s != nil && s.change >= u.Change {
 		return nil
 	}
-	if len(u.Remove) > 0 {
+	if len(u.Remove) > 0 || u.Rebuild {
 		b.file.remove() // it holds words of passages that are gone
 	}
 	if s == nil {
 		return nil
 	}
-	next, ok := s, s.change+1 == u.Change
+	next, ok := s, s.change+1 == u.Change && !u.Rebuild
 	if ok {
 		next, ok = s.updated(u)
 	}

@@ -171,9 +171,12 @@ func TestHybridIsTheWrittenFormula(t *testing.T) {
 				return *q.BM25Weight, 1 - *q.BM25Weight
 			}
 			question := text.Language(q.Text)
+			if !slices.ContainsFunc(entries, func(e Entry) bool { return e.Passage.ID == p.ID && len(e.Vector) > 0 }) {
+				return 1, 0
+			}
 			vectors = max(.05, .5*min(q.Worth.In(question), q.Worth.In(p.Language)))
 			if known := question != text.Unknown && p.Language != "" && p.Language != text.Unknown; known && question != p.Language {
-				return .05, vectors
+				return 1 - vectors - .9*vectors, vectors
 			}
 			return 1 - vectors, vectors
 		}

@@ -103,8 +103,8 @@ func (s *Store) KnowledgeBase(ctx context.Context, name string) (rag.KnowledgeBa
 	kb := rag.KnowledgeBase{Name: name}
 	var embedder string
 	err := s.read.QueryRowContext(ctx, `
-SELECT id, change, embedder, NOT EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id)
-FROM bases b WHERE name = ?`, name).Scan(&kb.ID, &kb.Change, &embedder, &kb.Empty)
+SELECT id, change, embedder, since, NOT EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id)
+FROM bases b WHERE name = ?`, name).Scan(&kb.ID, &kb.Change, &embedder, &kb.Since, &kb.Empty)
 	if errors.Is(err, sql.ErrNoRows) {
 		return kb, unknownBase(name)
 	}

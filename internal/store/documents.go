@@ -90,7 +90,7 @@ func claimEmbedder(ctx context.Context, tx *sql.Tx, baseID int64, base string, i
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE bases SET embedder = ? WHERE id = ?`, string(data), baseID)
+	_, err = tx.ExecContext(ctx, `UPDATE bases SET embedder = ?, since = change WHERE id = ?`, string(data), baseID)
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -221,8 +220,8 @@ func (s *Store) KnownVectors(ctx context.Context, keys []string) (map[string][]f
 			return nil, err
 		}
 		err = s.each(ctx, `
-SELECT key, vector FROM passages WHERE key IN (SELECT value FROM json_each(?1)) AND vector IS NOT NULL
-UNION ALL SELECT key, vector FROM spare_vectors WHERE key IN (SELECT value FROM json_each(?1))`, []any{string(list)}, func(rows *sql.Rows) error {
+SELECT key, vector FROM passages WHERE key IN (SELECT value FROM json_each(?1)) AND vector IS NOT NULL GROUP BY key
+UNION ALL SELECT key, vector FROM spare_vectors WHERE key IN (SELECT value FROM json_each(?1)) GROUP BY key`, []any{string(list)}, func(rows *sql.Rows) error {
 			var key string
 			var blob []byte
 			if err := rows.Scan(&key, &blob); err != nil {
@@ -241,19 +240,15 @@ UNION ALL SELECT key, vector FROM spare_vectors WHERE key IN (SELECT value FROM 
 // maxKeys is how many keys one statement looks up.
 const maxKeys = 500
 
-// SetAside keeps vectors for a knowledge base that is about to change its embedder.
-func (s *Store) SetAside(ctx context.Context, base string, keys []string, vectors [][]float32) error {
+// SetAside keeps vectors for passages of a knowledge base that is about to change its embedder. Passages that went meanwhile are
+// left out.
+func (s *Store) SetAside(ctx context.Context, base string, passages []rag.Passage, vectors [][]float32, keys []string) error {
 	return inTx(ctx, s.write, func(tx *sql.Tx) error {
-		var id int64
-		err := tx.QueryRowContext(ctx, `SELECT id FROM bases WHERE name = ?`, base).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return unknownBase(base)
-		}
-		if err != nil {
-			return err
-		}
-		for i, key := range keys {
-			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO spare_vectors (key, base, vector) VALUES (?, ?, ?)`, key, id, encodeVector(vectors[i])); err != nil {
+		for i, p := range passages {
+			_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO spare_vectors (passage, key, vector)
+SELECT p.id, ?, ? FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE p.id = ? AND p.hash = ? AND b.name = ?`,
+				keys[i], encodeVector(vectors[i]), p.ID, p.Hash, base)
+			if err != nil {
 				return err
 			}
 		}
@@ -261,46 +256,55 @@ func (s *Store) SetAside(ctx context.Context, base string, keys []string, vector
 	})
 }
 
-// DropAside forgets the vectors that were set aside for a knowledge base.
-func (s *Store) DropAside(ctx context.Context, base string) error {
-	_, err := s.write.ExecContext(ctx, `DELETE FROM spare_vectors WHERE base IN (SELECT id FROM bases WHERE name = ?)`, base)
-	return err
-}
+// ofBase are the passages of a knowledge base, by its id.
+const ofBase = `(SELECT p.id FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = ?)`
 
-// ResetVectors takes a knowledge base's vectors and embedder away: the next one may claim it.
-func (s *Store) ResetVectors(ctx context.Context, base string) (rag.Update, error) {
-	var u rag.Update
+// TakeAside puts the vectors that were set aside in place of the others, all at once, and makes id the knowledge base's embedder.
+// Passages that have none set aside wait for theirs. The update says that the index is to be built anew.
+func (s *Store) TakeAside(ctx context.Context, base string, id rag.EmbedderID) (rag.Update, error) {
+	u := rag.Update{Rebuild: true}
 	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
-		id, change, err := touch(ctx, tx, base)
+		baseID, change, err := touch(ctx, tx, base)
 		if err != nil {
 			return err
 		}
 		u.Change = change
-		if _, err := tx.ExecContext(ctx, `UPDATE bases SET embedder = '' WHERE id = ?`, id); err != nil {
-			return err
-		}
-		rows, err := tx.QueryContext(ctx, `SELECT `+passageColumns+` FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = ? ORDER BY p.id`, id)
+		data, err := json.Marshal(id)
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var p rag.Passage
-			if err := scanPassage(rows, &p); err != nil {
-				return err
-			}
-			u.Remove, u.Add = append(u.Remove, p.ID), append(u.Add, rag.Entry{Passage: p})
-		}
-		if err := rows.Err(); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE bases SET embedder = ?, since = change WHERE id = ?`, string(data), baseID); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE passages SET vector = NULL, key = NULL WHERE document IN (SELECT id FROM documents WHERE base = ?)`, id)
+		if _, err := tx.ExecContext(ctx, `UPDATE passages SET (key, vector) = (SELECT v.key, v.vector FROM (SELECT 1) LEFT JOIN spare_vectors v ON v.passage = passages.id) WHERE id IN `+ofBase, baseID); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM spare_vectors WHERE passage IN `+ofBase, baseID)
 		return err
 	})
 	if err != nil {
-		return rag.Update{}, fmt.Errorf("take vectors away: %w", err)
+		return rag.Update{}, fmt.Errorf("change vectors: %w", err)
 	}
+	s.forget()
 	return u, nil
+}
+
+// DropAside forgets the vectors that were set aside for a knowledge base.
+func (s *Store) DropAside(ctx context.Context, base string) error {
+	res, err := s.write.ExecContext(ctx, `DELETE FROM spare_vectors WHERE passage IN (SELECT p.id FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ?)`, base)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err == nil && n > 0 {
+		s.forget()
+	}
+	return nil
+}
+
+// CountPending is how many passages wait for their vectors.
+func (s *Store) CountPending(ctx context.Context, base string) (n int, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.vector IS NULL`, base).Scan(&n)
+	return n, err
 }
 
 // CountPassages is how many passages a knowledge base has.

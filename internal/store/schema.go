@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -63,13 +64,28 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 `, `
 ALTER TABLE passages ADD COLUMN key TEXT; -- what the vector was made of and by whom; NULL where nobody said
 CREATE INDEX passages_key ON passages(key) WHERE key IS NOT NULL;
-CREATE TABLE spare_vectors (             -- made for a knowledge base that is about to change its embedder
-  key    TEXT PRIMARY KEY,
-  base   INTEGER NOT NULL REFERENCES bases(id) ON DELETE CASCADE,
-  vector BLOB NOT NULL
+CREATE TABLE spare_vectors (             -- of a knowledge base that is about to change its embedder
+  passage INTEGER PRIMARY KEY REFERENCES passages(id) ON DELETE CASCADE,
+  key     TEXT NOT NULL,
+  vector  BLOB NOT NULL
 );
-CREATE INDEX spare_vectors_base ON spare_vectors(base);
+CREATE INDEX spare_vectors_key ON spare_vectors(key);
+ALTER TABLE bases ADD COLUMN since INTEGER NOT NULL DEFAULT 0; -- the change at which the embedder took over
 `}
+
+// dropBackups removes the copies of older upgrades: the upgraded database has been opened once and is opened again. They hold
+// what was deleted since.
+func dropBackups(file string) error {
+	old, err := filepath.Glob(file + ".v*.bak")
+	if err != nil {
+		return nil //nolint:nilerr // a folder whose name is no pattern: they stay
+	}
+	var errs []error
+	for _, path := range old {
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
+}
 
 // migrate brings the schema up to the newest version, after a copy of an older database beside it.
 func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error {
@@ -86,6 +102,9 @@ func migrate(ctx context.Context, db *sql.DB, file string, steps []string) error
 	}
 	if version > len(steps) {
 		return rag.Errorf(rag.Conflict, "", "the data folder has schema version %d and this program knows up to %d: it was written by a newer ollama-rag, so use that one", version, len(steps))
+	}
+	if version == len(steps) && version > 0 {
+		return dropBackups(file)
 	}
 	if version > 0 && version < len(steps) {
 		backup := fmt.Sprintf("%s.v%d.bak", file, version)

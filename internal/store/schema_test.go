@@ -197,3 +197,25 @@ func TestNothingAcknowledgedIsLostByAKill(t *testing.T) {
 		must(t, s.Close())
 	}
 }
+
+func TestTheCopyOfAnUpgradeGoesWithTheStartAfterIt(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir)
+	must(t, err)
+	must(t, s.Close())
+	file := filepath.Join(dir, "ollama-rag.db")
+	steps := append(append([]string(nil), migrations...), `CREATE TABLE more (x)`)
+	must(t, upgrade(t, file, steps))
+	copies := func() int {
+		list, err := filepath.Glob(file + ".v*.bak")
+		must(t, err)
+		return len(list)
+	}
+	if n := copies(); n != 1 {
+		t.Fatalf("%d copies after the upgrade", n)
+	}
+	must(t, upgrade(t, file, steps))
+	if n := copies(); n != 0 {
+		t.Errorf("%d copies after the next start: they hold what was deleted since", n)
+	}
+}

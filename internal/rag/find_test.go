@@ -1,0 +1,74 @@
+package rag
+
+import (
+	"context"
+	"testing"
+)
+
+// moving is a knowledge base whose embedder changes while a question is on its way.
+type moving struct {
+	*world
+	states  []KnowledgeBase // one a look, the last again and again
+	changes []uint64        // of the index, one a retrieval
+	fail    error           // of a retrieval with a vector
+	vectors []bool          // whether each retrieval had one
+}
+
+func (m *moving) KnowledgeBase(context.Context, string) (KnowledgeBase, error) {
+	kb := m.states[0]
+	if len(m.states) > 1 {
+		m.states = m.states[1:]
+	}
+	return kb, nil
+}
+
+func (m *moving) EmbedderFor(context.Context, string) (Embedder, EmbedderID, error) {
+	return m, EmbedderID{Name: "e"}, nil
+}
+
+func (m *moving) Embed(context.Context, Purpose, []string) ([][]float32, error) {
+	return [][]float32{{1, 0}}, nil
+}
+
+func (m *moving) Retrieve(_ context.Context, q Query) (Retrieval, error) {
+	m.vectors = append(m.vectors, q.Vector != nil)
+	change := m.changes[0]
+	if len(m.changes) > 1 {
+		m.changes = m.changes[1:]
+	}
+	if q.Vector != nil && m.fail != nil {
+		return Retrieval{}, m.fail
+	}
+	return Retrieval{Hits: m.hits, Method: q.Method, Change: change}, nil
+}
+
+func TestVectorsOfTwoEmbeddersAreNeverCompared(t *testing.T) {
+	was := KnowledgeBase{Name: "docs", ID: 7, Change: 5, Since: 2, Embedder: EmbedderID{Name: "old"}}
+	now := KnowledgeBase{Name: "docs", ID: 7, Change: 6, Since: 6, Embedder: EmbedderID{Name: "new"}}
+	grown := was
+	grown.Change = 6
+	for name, c := range map[string]struct {
+		states []KnowledgeBase
+		index  uint64
+		fail   error
+		want   []bool
+	}{
+		"nothing changed":                                {[]KnowledgeBase{was}, 5, nil, []bool{true}},
+		"a document came":                                {[]KnowledgeBase{was, grown}, 6, nil, []bool{true}},
+		"the index is behind by a document":              {[]KnowledgeBase{grown}, 5, nil, []bool{true}},
+		"the embedder changed under the question":        {[]KnowledgeBase{was, now}, 6, nil, []bool{true, false}},
+		"the index is not there yet":                     {[]KnowledgeBase{now}, 5, nil, []bool{true, false}},
+		"the new vectors have another length":            {[]KnowledgeBase{was, now}, 6, Errorf(Conflict, "", "other dimension"), []bool{true, false}},
+		"a conflict that has nothing to do with changes": {[]KnowledgeBase{was}, 5, Errorf(Conflict, "", "other dimension"), []bool{true, false}},
+	} {
+		m := &moving{world: newWorld(), states: c.states, changes: []uint64{c.index}, fail: c.fail}
+		e := m.engine()
+		e.Bases, e.Embedders, e.Retriever = m, m, m
+		if _, err := e.Search(t.Context(), request); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(m.vectors) != len(c.want) {
+			t.Errorf("%s: retrievals with a vector: %v, want %v", name, m.vectors, c.want)
+		}
+	}
+}
