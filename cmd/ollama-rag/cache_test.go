@@ -18,7 +18,8 @@ func (h *testHouse) cacheStatus(body string, header ...string) (string, reply) {
 }
 
 func TestLaw11TheWayOfAnAnswerIsSaidAndSteered(t *testing.T) {
-	_, h := scripted(t)
+	stub, h := scripted(t)
+	stub.SetText("It opens after five consecutive failures [1].")
 	h.withDocs()
 	const question, paraphrase = `{"query":"How many failures open the breaker?"}`, `{"query":"The breaker: how many failures open?"}`
 	for _, c := range []struct{ body, control, want string }{
@@ -43,7 +44,7 @@ func TestLaw11TheWayOfAnAnswerIsSaidAndSteered(t *testing.T) {
 			continue
 		}
 		if r.status != http.StatusOK || !strings.Contains(got, c.want) {
-			t.Errorf("%s with %q: %d, %q, want %q", c.body, c.control, r.status, got, c.want)
+			t.Errorf("%s with %q: %d, %q, want %q; explained: %s", c.body, c.control, r.status, got, c.want, h.send("POST", "/api/cache/explain", c.body).body)
 		}
 		info := r.json(t)["cache"].(map[string]any)
 		if hit := strings.Contains(got, "; hit;"); hit != (info["entry_id"] != nil) || hit != (r.header.Get("Age") != "") || hit && !strings.Contains(got, fmt.Sprintf("key=%q", info["entry_id"])) {
