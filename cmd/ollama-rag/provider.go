@@ -41,6 +41,10 @@ func (e engines) Search(ctx context.Context, req rag.Request) (rag.Found, error)
 	return e.of(req).Search(ctx, req)
 }
 
+func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation, error) {
+	return e.of(req).Explain(ctx, req)
+}
+
 // answerers completes an engine for each provider that is set up.
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}

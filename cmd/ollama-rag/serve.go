@@ -66,6 +66,7 @@ type house struct {
 	indexes   *search.Indexes
 	cache     *cache.Cache
 	answers   *store.Answers // the cache's file; nil: it lives in memory alone
+	joins     rag.Joins      // identical questions in flight, of every provider
 	extractor *extract.Extractor
 	ingest    *ingest.Service
 	engines   engines          // by provider
@@ -126,11 +127,11 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.servers, Queue: h.waiting, Cache: h.cache.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
 	}
 	h.engines = h.answerers(rag.Engine{
-		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Worth: embedders.worths.of,
+		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Joins: &h.joins, Worth: embedders.worths.of,
 		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
 	})
 	return h.ingest.Start(ctx)
@@ -158,6 +159,21 @@ func newCutter(c config.Config, l *locals) *chunk.Cutter {
 		return cutter
 	}
 	return cutter.Bounded(embed.BuiltinTokens, lazy{l}.CountTokens)
+}
+
+// seenCache is the answer cache as the operator sees it: its own figures and those of joined questions.
+type seenCache struct {
+	*cache.Cache
+	joins *rag.Joins
+}
+
+func (h *house) seenCache() seenCache { return seenCache{h.cache, &h.joins} }
+
+// Stats gives the figures of both.
+func (s seenCache) Stats() rag.CacheStats {
+	stats := s.Cache.Stats()
+	stats.Coalesced = s.joins.Coalesced()
+	return stats
 }
 
 // normalise makes one question of all its spellings: Unicode NFC, trimmed, spaces folded.
@@ -194,7 +210,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
 	var engine server.Engine = h.engines
 	cfg := server.Config{
-		Catalog: h.store, Ingest: h.ingest, Cache: h.cache, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
+		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},

@@ -51,6 +51,7 @@ func add(c prometheus.Counter, v float64) {
 type Asker interface {
 	Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error]
 	Search(ctx context.Context, req rag.Request) (rag.Found, error)
+	Explain(ctx context.Context, req rag.Request) (rag.Explanation, error)
 }
 
 // Engine counts questions and what became of them.
@@ -130,8 +131,10 @@ func (m *Metrics) answered(a *rag.Answer) outcome {
 		add(m.savedOut, float64(a.Usage.InputTokens)+float64(a.Usage.OutputTokens))
 		return answered
 	}
-	m.embed.Observe(a.Timings.Embed)
-	m.retrieve.Observe(a.Timings.Retrieve)
+	if a.Cache.Status != rag.CacheCoalesced { // whose work was another question's
+		m.embed.Observe(a.Timings.Embed)
+		m.retrieve.Observe(a.Timings.Retrieve)
+	}
 	if c := m.refused[a.DoneReason]; c != nil {
 		c.Inc()
 		return refused

@@ -88,6 +88,10 @@ func (a asks) Ask(context.Context, rag.Request) iter.Seq2[rag.Event, error] {
 	}
 }
 
+func (asks) Explain(context.Context, rag.Request) (rag.Explanation, error) {
+	return rag.Explanation{}, nil
+}
+
 func (asks) Search(context.Context, rag.Request) (rag.Found, error) { return rag.Found{}, nil }
 
 // writes is a model that writes the same chunks for every prompt, and err after them.

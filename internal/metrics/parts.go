@@ -86,6 +86,7 @@ var (
 	cacheMisses    = counter("semcache_misses_total", "Look-ups in the answer cache that found nothing that could be served.")
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
+	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
 	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
 	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
@@ -226,6 +227,7 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheHits.send(ch, float64(c.Exact), "exact")
 	cacheHits.send(ch, float64(c.Semantic), "semantic")
 	cacheMisses.send(ch, float64(c.Misses))
+	cacheJoined.send(ch, float64(c.Coalesced))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
 	for guard, n := range c.Guarded {

@@ -19,6 +19,18 @@ type Request struct {
 	NoDegrade   bool // an error instead of quoted passages when no model answers
 	NoRecall    bool // do not look into the answer cache
 	NoRemember  bool // do not keep the answer
+
+	OnlyIfCached  bool          // an error where no answer is kept
+	MinSimilarity float64       // least similarity of a kept answer to another question; the cache's own threshold holds as well
+	MaxAge        time.Duration // oldest kept answer that will do; 0: any that the cache serves
+}
+
+// similaritySlack is how far the similarity of two float32 vectors may be off: the very same one reaches a threshold of 1.
+const similaritySlack = 5e-6
+
+// takes says whether a kept answer will do for the request.
+func (r Request) takes(kept Recalled) bool {
+	return kept.Similarity >= r.MinSimilarity-similaritySlack && (r.MaxAge == 0 || kept.Age <= r.MaxAge)
 }
 
 // Reason says why an answer is degraded.
@@ -88,6 +100,8 @@ const (
 	CacheExact    CacheStatus = "exact"
 	CacheSemantic CacheStatus = "semantic"
 	CacheBypass   CacheStatus = "bypass"
+	// CacheCoalesced is the answer to the same question of somebody else, who asked first: neither hit nor miss.
+	CacheCoalesced CacheStatus = "coalesced"
 )
 
 // CacheInfo is what an answer says about the cache.
@@ -97,6 +111,7 @@ type CacheInfo struct {
 	Age              float64     `json:"age,omitempty"` // seconds since the answer was made
 	OriginalQuestion string      `json:"original_question,omitempty"`
 	EntryID          string      `json:"entry_id,omitempty"`
+	Stored           bool        `json:"stored,omitempty"` // the answer is kept from now on
 }
 
 // Answer is a whole answer.
@@ -157,4 +172,5 @@ type Recalled struct {
 	Age        time.Duration
 	Question   string
 	EntryID    string
+	Guard      string // which guard tells its question from the one that is asked: of Recaller.Nearest alone
 }

@@ -30,12 +30,22 @@ type Engine struct {
 	Provider      string
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
+	Joins        *Joins                       // identical questions in flight; nil: each is answered by itself
 	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
 }
 
 // Ask answers a question as a stream of events. After an error nothing follows; a reader that stops early stops the model,
 // and nothing is remembered. The last event of a whole answer is EventDone.
+//
+// The same question in flight is answered once, where Joins is set.
 func (e *Engine) Ask(ctx context.Context, req Request) iter.Seq2[Event, error] {
+	if e.joins(req) {
+		return e.joined(ctx, req)
+	}
+	return e.alone(ctx, req)
+}
+
+func (e *Engine) alone(ctx context.Context, req Request) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		emit := func(ev Event) error {
 			if !yield(ev, nil) {
@@ -69,6 +79,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	var old candidate
 	if recall {
 		old.Recalled, old.there = e.Cache.RecallExact(key)
+		old.there = old.there && req.takes(old.Recalled)
 		if old.there && old.Change == kb.Change {
 			e.Cache.Served(old.Recalled, CacheExact, kb.Change)
 			return replay(emit, old.Recalled, CacheExact, t, start)
@@ -86,6 +97,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	t.Embed = since(embedding)
 	if recall && !old.there {
 		old.Recalled, old.there = e.Cache.RecallNear(key, near)
+		old.there = old.there && req.takes(old.Recalled)
 		old.status = CacheSemantic
 	}
 	if recall && !old.there {
@@ -118,6 +130,9 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	if !recall {
 		a.Cache.Status = CacheBypass
+	}
+	if req.OnlyIfCached {
+		return Errorf(Timeout, CodeNotCached, "no answer to this question is kept that may be served: ask without Cache-Control: only-if-cached")
 	}
 	contexts := a // what comes later must not change an event that was sent
 	if req.NoDegrade {
@@ -153,6 +168,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
 	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
+		a.Cache.Stored = true
 		e.Cache.Remember(key, near, kb.Change, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
@@ -278,8 +294,11 @@ func nothingShown(kb KnowledgeBase, dropped []Dropped) string {
 // worthKeeping says whether an answer may be served again: whole, from a model, not cut at the token limit, and not
 // sampled unless a seed makes the sampling repeatable.
 func worthKeeping(req Request, a Answer) bool {
-	return !a.Degraded && a.DoneReason == "stop" && (req.Temperature == 0 || req.Seed != nil)
+	return !a.Degraded && a.DoneReason == "stop" && repeatable(req)
 }
+
+// repeatable says whether the same question would get the same answer again.
+func repeatable(req Request) bool { return req.Temperature == 0 || req.Seed != nil }
 
 // replay serves a remembered answer as the same events that made it.
 func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, start time.Time) error {

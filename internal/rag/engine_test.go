@@ -24,6 +24,7 @@ type world struct {
 	change    uint64
 	exact     *Recalled
 	near      *Recalled
+	nearest   []Recalled
 	hashes    map[int64]string // of the committed state
 	committed uint64
 	refused   Stale
@@ -204,7 +205,7 @@ func TestAnExactHitAsksNeitherEmbedderNorIndexNorModel(t *testing.T) {
 	if !slices.Equal(kinds, []EventKind{EventContexts, EventToken, EventCitation, EventDone}) || text != "kept" {
 		t.Error(kinds, text)
 	}
-	if want := (CacheInfo{CacheExact, 1, 2, "q", "id"}); a.Cache != want {
+	if want := (CacheInfo{CacheExact, 1, 2, "q", "id", false}); a.Cache != want {
 		t.Errorf("cache %+v, want %+v", a.Cache, want)
 	}
 }
@@ -508,6 +509,10 @@ var notInKey = map[string]string{
 	"NoDegrade":  "degraded answers are never kept",
 	"NoRecall":   "says who looks, not what is answered",
 	"NoRemember": "says who looks, not what is answered",
+
+	"OnlyIfCached":  "says what to do without an answer",
+	"MinSimilarity": "a kept answer is held against it",
+	"MaxAge":        "a kept answer is held against it",
 }
 
 func TestEveryFieldThatCanChangeAnAnswerChangesItsKey(t *testing.T) {

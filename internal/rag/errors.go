@@ -35,6 +35,7 @@ const (
 	CodeNoModel       = "no_model"
 	CodeModelNotFound = "model_not_found"
 	CodeUnreachable   = "unreachable"
+	CodeNotCached     = "not_cached"
 )
 
 // Error is a fault with a sentence for the person who can do something about it.

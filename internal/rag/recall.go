@@ -13,6 +13,7 @@ type CacheConfig struct {
 // CacheStats are the figures of the cache.
 type CacheStats struct {
 	Exact, Semantic, Misses uint64 // look-ups, by how they ended
+	Coalesced               uint64 // questions that followed the answer to another one: no look-ups
 	Enabled                 bool
 	Size, MaxSize           int // entries that can still be served; most entries
 	Threshold               float64

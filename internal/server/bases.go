@@ -120,8 +120,9 @@ func (s *Server) setCacheConfig(w http.ResponseWriter, r *http.Request) error {
 }
 
 type clearBody struct {
-	DB  string `json:"db"`
-	All bool   `json:"all"`
+	DB    string `json:"db"`
+	Entry string `json:"entry"`
+	All   bool   `json:"all"`
 }
 
 func (s *Server) clearCache(w http.ResponseWriter, r *http.Request) error {
@@ -132,8 +133,17 @@ func (s *Server) clearCache(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if len(unknown) > 0 {
-			return rag.Errorf(rag.OutOfBounds, "", "%s: unknown; db and all are allowed", strings.Join(unknown, ", "))
+			return rag.Errorf(rag.OutOfBounds, "", "%s: unknown; db, entry and all are allowed", strings.Join(unknown, ", "))
 		}
+	}
+	if b.Entry != "" {
+		if b.All || b.DB != "" {
+			return rag.Errorf(rag.OutOfBounds, "", "entry: names one answer: leave db and all out")
+		}
+		if !s.Cache.ClearEntry(b.Entry) {
+			return rag.Errorf(rag.NotFound, "", "entry: no such answer is kept; cache.entry_id of an answer names it")
+		}
+		return writeJSON(w, http.StatusOK, map[string]any{"status": "ok", "removed": 1, "size": s.Cache.Stats().Size})
 	}
 	if b.All {
 		b.DB = ""

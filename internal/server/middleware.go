@@ -182,7 +182,7 @@ func (s *Server) withSecurity(next http.Handler) http.Handler {
 		origin := r.Header.Get("Origin")
 		if slices.Contains(s.CORSOrigins, origin) && origin != "" {
 			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", "X-Request-ID, Retry-After")
+			h.Set("Access-Control-Expose-Headers", "X-Request-ID, Retry-After, Cache-Status, Age")
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}
 		h.Add("Vary", "Origin")

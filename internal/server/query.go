@@ -42,6 +42,8 @@ type queryBody struct {
 	Seed        *int     `json:"seed"`
 	Degrade     *bool    `json:"degrade"`
 
+	CacheThreshold *float64 `json:"cache_threshold"`
+
 	RerankEnable  bool    `json:"rerank_enable"`
 	RerankTopN    *int    `json:"rerank_top_n"`
 	RewriteEnable bool    `json:"rewrite_enable"`
@@ -100,9 +102,11 @@ func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, err
 	if a.request.Model == "" {
 		a.request.Model = s.Defaults.Models[a.request.Provider]
 	}
-	control := strings.ToLower(r.Header.Get("Cache-Control"))
-	a.request.NoRemember = strings.Contains(control, "no-store")
-	a.request.NoRecall = a.request.NoRemember || strings.Contains(control, "no-cache")
+	cacheControlOf(r.Header).apply(&a.request)
+	a.request.MinSimilarity = orElse(b.CacheThreshold, 0)
+	if own := s.Cache.Config().Threshold; b.CacheThreshold != nil && *b.CacheThreshold < own {
+		a.warnings = append(a.warnings, fmt.Sprintf("cache_threshold: %g has no effect: it can only raise the server's, %g", *b.CacheThreshold, own))
+	}
 	return a, nil
 }
 
@@ -126,6 +130,8 @@ func (b *queryBody) check(providers map[string]string) error {
 	out.check(len(b.Languages)+len(b.Versions)+len(b.Sources) <= MaxFilterValues, "languages, versions, sources: at most %d values together", MaxFilterValues)
 	temperature := orElse(b.Temperature, 0)
 	out.check(temperature >= 0 && temperature <= MaxTemperature, "temperature: %g, 0 to %d is allowed", temperature, MaxTemperature)
+	threshold := orElse(b.CacheThreshold, 1)
+	out.check(threshold >= 0 && threshold <= 1, "cache_threshold: %g, 0 to 1 is allowed", threshold)
 	provider := orElse(b.Provider, "")
 	_, known := providers[provider]
 	out.check(known || provider == "", "provider: %q, one of %s is allowed; openai needs OPENAI_API_KEY or OPENAI_BASE_URL", clip(provider), strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
@@ -153,10 +159,24 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if ev.Kind == rag.EventDone {
+			s.tellCache(w.Header(), ev.Answer.Cache)
 			return writeJSON(w, http.StatusOK, answerView(a, ev.Answer))
 		}
 	}
 	return r.Context().Err()
+}
+
+// explain says what the answer cache would do with a question. It shows other people's questions: it is for who runs the server.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
+	a, err := s.decodeQuery(w, r)
+	if err != nil {
+		return err
+	}
+	x, err := s.Engine.Explain(r.Context(), a.request)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, x)
 }
 
 func (s *Server) search(w http.ResponseWriter, r *http.Request) error {

@@ -18,6 +18,7 @@ import (
 type Engine interface {
 	Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error]
 	Search(ctx context.Context, req rag.Request) (rag.Found, error)
+	Explain(ctx context.Context, req rag.Request) (rag.Explanation, error)
 }
 
 // Catalog keeps knowledge bases and documents.
@@ -51,6 +52,7 @@ type Cache interface {
 	Config() rag.CacheConfig
 	SetConfig(rag.CacheConfig)
 	Clear(db string) int
+	ClearEntry(id string) bool
 }
 
 // Host is a model host's state, as read from the one place that knows it.
@@ -217,6 +219,7 @@ func (s *Server) routes() {
 	s.route("GET /api/cache/config", read, s.cacheConfig)
 	s.route("POST /api/cache/config", admin, s.setCacheConfig)
 	s.route("POST /api/cache/clear", admin, s.clearCache)
+	s.route("POST /api/cache/explain", admin, s.explain)
 
 	s.route("GET /{$}", open, s.page)
 	s.route("GET /static/{path...}", open, s.static)

@@ -27,6 +27,10 @@ func (s script) Ask(ctx context.Context, _ rag.Request) iter.Seq2[rag.Event, err
 	return func(yield func(rag.Event, error) bool) { s(ctx, yield) }
 }
 
+func (script) Explain(context.Context, rag.Request) (rag.Explanation, error) {
+	return rag.Explanation{}, nil
+}
+
 func (script) Search(context.Context, rag.Request) (rag.Found, error) { return rag.Found{}, nil }
 
 // catalog knows the knowledge base "default".
@@ -37,6 +41,13 @@ func (catalog) KnowledgeBase(_ context.Context, name string) (rag.KnowledgeBase,
 		return rag.KnowledgeBase{}, rag.Errorf(rag.NotFound, "", "no knowledge base of this name")
 	}
 	return rag.KnowledgeBase{Name: name}, nil
+}
+
+// settled is an answer cache with fixed settings.
+type settled struct{ Cache }
+
+func (settled) Config() rag.CacheConfig {
+	return rag.CacheConfig{Enabled: true, Threshold: .9, TTL: time.Hour}
 }
 
 // lab is a server for tests: its handler and what it logs.
@@ -53,7 +64,7 @@ func newLab(t *testing.T, change func(*Config)) lab {
 		Engine: script(func(_ context.Context, yield func(rag.Event, error) bool) {
 			yield(rag.Event{Kind: rag.EventDone, Answer: &rag.Answer{Text: "yes"}}, nil)
 		}),
-		Catalog: catalog{}, Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxBody: 1 << 20, MaxUpload: 1 << 20, MaxUploadTotal: 1 << 30,
+		Catalog: catalog{}, Cache: settled{}, Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxBody: 1 << 20, MaxUpload: 1 << 20, MaxUploadTotal: 1 << 30,
 		SpoolDir: t.TempDir(), Defaults: Defaults{DB: "default", Provider: "ollama", RRFK: 60}, Page: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
 	}
 	if change != nil {
@@ -126,7 +137,7 @@ func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{`{"query":"x"}`, `{"query":"x","k":3,"languages":["en"],"seed":1}`, `null`, `[]`, `{"query":"\ud800"}`, `{"a":`, `{"query":"x","temperature":1e400}`} {
 		f.Add([]byte(seed))
 	}
-	s := New(Config{Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 16, Defaults: Defaults{DB: "default", RRFK: 60}})
+	s := New(Config{Cache: settled{}, Log: slog.New(slog.DiscardHandler), MaxBody: 1 << 16, Defaults: Defaults{DB: "default", RRFK: 60}})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a, err := s.decodeQuery(httptest.NewRecorder(), httptest.NewRequest("POST", "/api/query", bytes.NewReader(body)))
 		switch q := a.request; {

@@ -124,7 +124,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) cacheView() map[string]any {
 	c := s.Cache.Stats()
 	return map[string]any{
-		"enabled": c.Enabled, "hits": c.Exact + c.Semantic, "misses": c.Misses, "hit_rate": c.HitRate(), "semantic_hits": c.Semantic, "exact_hits": c.Exact,
+		"enabled": c.Enabled, "hits": c.Exact + c.Semantic, "misses": c.Misses, "coalesced": c.Coalesced, "hit_rate": c.HitRate(), "semantic_hits": c.Semantic, "exact_hits": c.Exact,
 		"size": c.Size, "max_size": c.MaxSize, "total_requests": c.Exact + c.Semantic + c.Misses, "fill_ratio": c.FillRatio(),
 		"evictions": c.Evicted, "expirations": c.Expired, "invalidations": c.Changed, "cleared": c.Cleared, "stale": c.Stale, "guard_rejections": c.Guarded,
 		"similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "semantic_hit_rate": share(c.Semantic, c.Exact+c.Semantic),

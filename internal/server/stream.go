@@ -23,6 +23,9 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 	defer f.stop()
 	ended := false
 	for ev, err := range s.Engine.Ask(r.Context(), a.request) {
+		if ev.Kind == rag.EventContexts {
+			f.head(func(h http.Header) { s.tellCache(h, ev.Answer.Cache) })
+		}
 		var frame []byte
 		if err == nil {
 			frame, err = f.frame(frameOf(a, ev))
@@ -127,6 +130,15 @@ func (f *frames) frame(name string, v any) ([]byte, error) {
 		return data, err
 	}
 	return slices.Concat([]byte("event: "+name+"\ndata: "), data, []byte("\n")), nil
+}
+
+// head sets what the header says; it has no effect on a stream that has begun.
+func (f *frames) head(set func(http.Header)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.started {
+		set(f.w.Header())
+	}
 }
 
 func (f *frames) send(frame []byte) error {

@@ -116,7 +116,7 @@ function cacheNote(cache, askFresh) {
   if (cache?.status !== "exact" && cache?.status !== "semantic") return null;
   const text =
     cache.status === "exact"
-      ? "This question was asked before. The documents have not changed since, so the same answer is shown."
+      ? "This question was asked before. The passages behind its answer have not changed since, so the same answer is shown."
       : "The answer to a similar question is shown.";
   return h(
     "div",
@@ -161,7 +161,7 @@ function facts(a) {
     ["Tokens read", u.input_tokens ? count(u.input_tokens) : ""],
     ["Tokens written", u.output_tokens ? `${count(u.output_tokens)}${speed}` : ""],
     ["Loading the model", u.load_seconds > 0.01 ? seconds(u.load_seconds) : ""],
-    ["Cache", { miss: "Not in the cache", bypass: "Not asked", exact: "Same question", semantic: "Similar question" }[a.cache?.status]],
+    ["Cache", { miss: "Not in the cache", bypass: "Not asked", exact: "Same question", semantic: "Similar question", coalesced: "Shared with the same question, asked at the same time" }[a.cache?.status]],
     ["Ended", { stop: "By itself", length: "At the token limit", extractive: "Passages quoted", no_passages: "No passages found" }[a.done_reason] ?? a.done_reason],
   ];
   return h("dl", { class: "facts" }, rows.filter(([, v]) => v).map(([k, v]) => h("div", null, h("dt", { text: k }), h("dd", { text: v }))));

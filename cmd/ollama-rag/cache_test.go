@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
+)
+
+// cacheStatus asks and gives Cache-Status, the status code and the body.
+func (h *testHouse) cacheStatus(body string, header ...string) (string, reply) {
+	h.t.Helper()
+	r := h.send("POST", "/api/query", body, header...)
+	return r.header.Get("Cache-Status"), r
+}
+
+func TestLaw11TheWayOfAnAnswerIsSaidAndSteered(t *testing.T) {
+	stub, h := scripted(t)
+	stub.SetText("It opens after five consecutive failures [1].")
+	h.withDocs()
+	const question, paraphrase = `{"query":"How many failures open the breaker?"}`, `{"query":"The breaker: how many failures open?"}`
+	for _, c := range []struct{ body, control, want string }{
+		{question, "only-if-cached", ""},
+		{question, "no-store", "ollama-rag; fwd=bypass"},
+		{question, "", "ollama-rag; fwd=miss; stored"},
+		{question, "", "detail=exact; similarity=1.000"},
+		{question, "only-if-cached", "detail=exact"},
+		{question, "max-age=3600", "detail=exact"},
+		{question, "max-age=0, only-if-cached", ""},
+		{question, "no-cache", "ollama-rag; fwd=bypass; stored"},
+		{paraphrase, "", "detail=semantic"},
+		{paraphrase, "only-if-cached", "detail=semantic"},
+		{strings.Replace(paraphrase, "}", `,"cache_threshold":1}`, 1), "only-if-cached", ""}, // near, but not the same
+		{strings.Replace(question, "}", `,"cache_threshold":1}`, 1), "only-if-cached", "detail=exact"},
+	} {
+		got, r := h.cacheStatus(c.body, "Cache-Control", c.control)
+		if c.want == "" {
+			if p := r.json(t); r.status != http.StatusGatewayTimeout || p["code"] != "not_cached" || !strings.Contains(fmt.Sprint(p["detail"]), "only-if-cached") {
+				t.Errorf("%s with %q: %d %s", c.body, c.control, r.status, r.body)
+			}
+			continue
+		}
+		if r.status != http.StatusOK || !strings.Contains(got, c.want) {
+			t.Errorf("%s with %q: %d, %q, want %q; explained: %s", c.body, c.control, r.status, got, c.want, h.send("POST", "/api/cache/explain", c.body).body)
+		}
+		info := r.json(t)["cache"].(map[string]any)
+		if hit := strings.Contains(got, "; hit;"); hit != (info["entry_id"] != nil) || hit != (r.header.Get("Age") != "") || hit && !strings.Contains(got, fmt.Sprintf("key=%q", info["entry_id"])) {
+			t.Errorf("%s with %q: header %q, age %q, body %v", c.body, c.control, got, r.header.Get("Age"), info)
+		}
+	}
+	stream := h.send("POST", "/api/stream_query", question)
+	if got := stream.header.Get("Cache-Status"); !strings.Contains(got, "; hit;") || stream.header.Get("Age") != "0" {
+		t.Errorf("stream: %q", got)
+	}
+}
+
+func TestLaw12TheCacheIsClearedWholeByBaseOrByEntry(t *testing.T) {
+	_, h := scripted(t)
+	h.withDocs()
+	h.send("POST", "/api/dbs/create", `{"name":"other"}`)
+	h.upload("other", "breaker.md", breakerText)
+	ids := map[string]string{}
+	for _, db := range []string{"default", "other"} {
+		for _, q := range []string{"How many failures open the breaker?", "How long does it stay open?"} {
+			h.ask(q, map[string]any{"db": db})
+			again := h.ask(q, map[string]any{"db": db})["cache"].(map[string]any)
+			ids[db+q] = fmt.Sprint(again["entry_id"])
+		}
+	}
+	clear := func(body string, status int, removed, size float64) {
+		t.Helper()
+		r := h.send("POST", "/api/cache/clear", body)
+		if got := r.json(t); r.status != status || status == http.StatusOK && (got["removed"] != removed || got["size"] != size) {
+			t.Errorf("%s: %d %s", body, r.status, r.body)
+		}
+	}
+	entry := ids["defaultHow many failures open the breaker?"]
+	clear(`{"entry":"`+entry+`"}`, http.StatusOK, 1, 3)
+	clear(`{"entry":"`+entry+`"}`, http.StatusNotFound, 0, 0)
+	clear(`{"entry":"x","db":"other"}`, http.StatusUnprocessableEntity, 0, 0)
+	clear(`{"base":"other"}`, http.StatusUnprocessableEntity, 0, 0)
+	clear(`{"db":"nowhere"}`, http.StatusNotFound, 0, 0)
+	clear(`{"db":"other"}`, http.StatusOK, 2, 1)
+	clear(`{}`, http.StatusOK, 1, 0)
+	for _, path := range []string{"/api/cache-stats", "/api/semantic-cache/metrics"} {
+		if s := h.send("GET", path, "").json(t)["semantic_cache"].(map[string]any); s["size"] != 0. || s["cleared"] != 4. || s["coalesced"] != 0. {
+			t.Errorf("%s: %v", path, s)
+		}
+	}
+}
+
+func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
+	stub := ollamatest.New(t)
+	env := []string{"OLLAMA_BASE_URL=" + stub.URL, "EMBED_MODEL=all-minilm"}
+	data, docs, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "questions.txt")
+	writeFile(t, filepath.Join(docs, "breaker.md"), breakerText)
+	writeFile(t, file, "How many failures open the breaker?\n\n  How long does it stay open?  \r\n")
+	if r := runProgram(t, data, env, "ingest", docs); r.code != 0 {
+		t.Fatalf("ingest: %+v", r)
+	}
+	startServer(t, data, env)
+	for _, c := range []struct {
+		args   []string
+		code   int
+		prints []string
+	}{
+		{[]string{"cache", "explain", "How many failures open the breaker?"}, 0, []string{"outcome: miss", "no answer is kept"}},
+		{[]string{"cache", "warm", file}, 0, []string{"kept: How long does it stay open?\n", "2 kept, 0 there already, 0 not kept"}},
+		{[]string{"cache", "warm", file}, 0, []string{"there: How many", "0 kept, 2 there already, 0 not kept"}},
+		{[]string{"cache", "explain", "How many failures  open the breaker?"}, 0, []string{"outcome: exact (threshold 0.95)", "1.000", "holds", "threshold"}},
+		{[]string{"cache", "explain", "What is the rent?"}, 0, []string{"outcome: miss", "How long does it stay open?"}},
+		{[]string{"cache", "explain", "--json", "How long does it stay open?"}, 0, []string{`"outcome": "exact"`, `"exact": true`}},
+		{[]string{"cache"}, 0, []string{"2 of 1000", "2 exact, 0 semantic (50.0 % of look-ups)"}},
+		{[]string{"cache", "clear", "--entry", "none"}, 1, nil},
+		{[]string{"cache", "clear"}, 0, []string{"2 answers removed, 0 left"}},
+		{[]string{"cache", "stats", "--json"}, 0, []string{`"cleared": 2`}},
+		{[]string{"cache", "warm", file + ".not"}, 1, nil},
+		{[]string{"cache", "warm"}, 2, nil},
+	} {
+		r := runProgram(t, data, env, c.args...)
+		for _, want := range c.prints {
+			if !strings.Contains(r.stdout, want) {
+				t.Errorf("%v does not say %q: %+v", c.args, want, r)
+			}
+		}
+		if r.code != c.code {
+			t.Errorf("%v: %+v", c.args, r)
+		}
+	}
+	stub.FailPath("/api/chat", 100, ollamatest.Status(http.StatusInternalServerError, `{"error":"broken"}`))
+	if r := runProgram(t, data, env, "cache", "warm", file); r.code != 1 || !strings.Contains(r.stdout, "0 kept, 0 there already, 2 not kept") || !strings.Contains(r.stdout, "not kept: How many failures open the breaker?\n  No language model answered") {
+		t.Errorf("without a model: %+v", r)
+	}
+}
