@@ -28,17 +28,21 @@ func (f *questionFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.db, "db", "", "knowledge base (default: DB_NAME)")
 	cmd.Flags().IntVar(&f.k, "k", 5, "passages to find, 1 to 50")
 	cmd.Flags().StringVar(&f.method, "method", "hybrid", "hybrid, vector or bm25")
-	cmd.Flags().Float64Var(&f.weight, "bm25-weight", 0.5, "share of the words in hybrid, 0 to 1")
+	cmd.Flags().Float64Var(&f.weight, "bm25-weight", -1, "share of the words in hybrid, 0 to 1; below 0 it follows the languages")
 	cmd.Flags().StringSliceVar(&f.languages, "language", nil, "only passages in this language (ISO 639-1)")
 	cmd.Flags().StringSliceVar(&f.versions, "version", nil, "only documents of this version")
 	cmd.Flags().StringSliceVar(&f.sources, "source", nil, "only this document")
 }
 
 func (f *questionFlags) body(question string) map[string]any {
-	return map[string]any{
-		"query": question, "db": f.db, "k": f.k, "method": f.method, "bm25_weight": f.weight, "model": f.model,
+	body := map[string]any{
+		"query": question, "db": f.db, "k": f.k, "method": f.method, "model": f.model,
 		"languages": f.languages, "versions": f.versions, "sources": f.sources,
 	}
+	if f.weight >= 0 {
+		body["bm25_weight"] = f.weight
+	}
+	return body
 }
 
 func askCommand() *cobra.Command {

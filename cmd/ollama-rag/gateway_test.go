@@ -36,6 +36,16 @@ func TestBuiltinEmbedsWithNoOllama(t *testing.T) {
 	}
 }
 
+func TestListsHoldWhatWorksWhereNoHostAnswers(t *testing.T) {
+	h := open(t, "http://127.0.0.1:1")
+	for path, start := range map[string]string{"/api/tags": `{"models":[{"name":"builtin:latest"`, "/v1/models": `{"object":"list","data":[{"id":"builtin:latest"`} {
+		r := h.send("GET", path, "")
+		if r.status != http.StatusOK || !strings.HasPrefix(string(r.body), start) || !json.Valid(r.body) {
+			t.Errorf("%s: %d %s", path, r.status, r.body)
+		}
+	}
+}
+
 func TestKeysGuardTheGatewayInItsOwnShape(t *testing.T) {
 	stub, h := scripted(t, "API_KEYS=read:rrrrrrrrrrrrrrrr")
 	for path, want := range map[string]string{

@@ -173,6 +173,9 @@ func paceOf(r rag.IngestReport) string {
 	if r.Rate == 0 {
 		return ""
 	}
+	if r.SecondsLeft == 0 {
+		return fmt.Sprintf(", %.0f passages/s", r.Rate)
+	}
 	return fmt.Sprintf(", %.0f passages/s, about %s left", r.Rate, (time.Duration(r.SecondsLeft) * time.Second).String())
 }
 
@@ -215,7 +218,7 @@ func printReport(j jobView) {
 	switch {
 	case r.Notice != "":
 		fmt.Fprintln(os.Stderr, r.Notice)
-	case r.Embedder == "" && r.Passages > 0:
+	case r.Embedder == "" && r.Passages > 0 && j.State == rag.JobDone:
 		fmt.Fprintln(os.Stderr, "No embedding model: passages are found by their words. To add vectors, set EMBED_MODEL to a packed file or to a model on Ollama.")
 	}
 	if r.ItemsOmitted > 0 {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -273,6 +274,11 @@ func (h *house) listenAndServe(ctx context.Context) error {
 	if !isLoopback(listener.Addr()) && len(c.APIKeys) == 0 && !c.Insecure {
 		return errors.Join(usageError{fmt.Errorf("%s is reachable from other machines and no API_KEYS are set: set them, listen on 127.0.0.1, or insist with --insecure", c.Addr)}, listener.Close())
 	}
+	for _, base := range c.BaseURLs {
+		if itself(base, listener.Addr()) {
+			return errors.Join(usageError{fmt.Errorf("%s is this server's own address: it would ask itself without end; name Ollama's in OLLAMA_BASE_URL (OLLAMA_HOST stands for it where that is not set)", base)}, listener.Close())
+		}
+	}
 	address := "http://" + listener.Addr().String()
 	withdraw, err := h.store.Announce(store.Server{URL: address, Token: h.token})
 	if err != nil {
@@ -412,6 +418,27 @@ func olderThan(path string, age time.Duration) bool {
 func isLoopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
+}
+
+// itself says whether a host's URL leads back to where this server listens.
+func itself(base string, listening net.Addr) bool {
+	u, err := url.Parse(base)
+	tcp, ok := listening.(*net.TCPAddr)
+	if err != nil || !ok {
+		return false
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if port != strconv.Itoa(tcp.Port) {
+		return false
+	}
+	host := net.ParseIP(u.Hostname())
+	if strings.EqualFold(u.Hostname(), "localhost") || host != nil && host.IsUnspecified() {
+		host = net.IPv4(127, 0, 0, 1)
+	}
+	return host != nil && (host.Equal(tcp.IP) || host.IsLoopback() && (tcp.IP.IsUnspecified() || tcp.IP.IsLoopback()))
 }
 
 func newLogger(c config.Config) *slog.Logger {

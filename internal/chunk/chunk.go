@@ -53,13 +53,10 @@ func (c *Cutter) sizedFor(x string) *Cutter {
 	return &Cutter{size: size, overlap: min(c.overlap*size/c.size, size-1)}
 }
 
-// Recipe names the way of cutting: texts cut under another recipe have to be cut again.
+// Recipe names the way of cutting: texts cut under another recipe have to be cut again. A bound is not part of it, since few texts
+// meet it and every change of the embedder would cut all of them again.
 func (c *Cutter) Recipe() string {
-	recipe := fmt.Sprintf("%s size=%d overlap=%d", version, c.size, c.overlap)
-	if c.tokens > 0 {
-		recipe += fmt.Sprintf(" tokens=%d", c.tokens)
-	}
-	return recipe
+	return fmt.Sprintf("%s size=%d overlap=%d", version, c.size, c.overlap)
 }
 
 // Cut cuts x into passages with Chunk, Heading, Page, Span, Language, Text and Hash set; none for a text of white space.

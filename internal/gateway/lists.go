@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -16,7 +17,7 @@ const maxList = 16 << 20
 
 // tags is GET /api/tags.
 func (g *Gateway) tags(w http.ResponseWriter, r *http.Request) error {
-	return g.list(w, r, `{"models":`, func() []byte {
+	return g.list(w, r, jsonType, `{"models":`, func() []byte {
 		name := Builtin + ":latest"
 		return encode(tag{Name: name, Model: name, ModifiedAt: g.began, Digest: g.Embedder.Identity().Digest, Details: builtinDetails})
 	})
@@ -24,7 +25,7 @@ func (g *Gateway) tags(w http.ResponseWriter, r *http.Request) error {
 
 // modelsV1 is GET /v1/models.
 func (g *Gateway) modelsV1(w http.ResponseWriter, r *http.Request) error {
-	return g.list(w, r, `{"object":"list","data":`, func() []byte { return encode(g.entryV1(Builtin + ":latest")) })
+	return g.list(w, r, openaiType, `{"object":"list","data":`, func() []byte { return encode(g.entryV1(Builtin + ":latest")) })
 }
 
 // modelV1 is GET /v1/models/{model}.
@@ -69,7 +70,7 @@ func (g *Gateway) entryV1(name string) modelV1 {
 }
 
 // list adds our model at the end of a model server's list, whose own bytes stay as they are.
-func (g *Gateway) list(w http.ResponseWriter, r *http.Request, before string, entry func() []byte) error {
+func (g *Gateway) list(w http.ResponseWriter, r *http.Request, contentType, before string, entry func() []byte) error {
 	if g.Embedder == nil || r.Method == http.MethodHead {
 		return g.pass(w, r)
 	}
@@ -78,6 +79,10 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, before string, en
 		return err
 	}
 	resp, err := g.Upstream.RoundTrip(out)
+	if rag.KindOf(err) == rag.Unavailable { // no host answers: what works without one is all there is
+		write(w, http.StatusOK, contentType, alone(before, entry()))
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -99,6 +104,15 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, before string, en
 		return errLeft
 	}
 	return nil
+}
+
+// alone is the list of our model only.
+func alone(before string, entry []byte) []byte {
+	end := "]}"
+	if strings.HasPrefix(before, `{"object"`) {
+		end += "\n" // OpenAI's answers end so
+	}
+	return fmt.Appendf(nil, "%s[%s%s", before, entry, end)
 }
 
 // extended puts an entry at the end of the list that follows before. A body of another form stays as it is.
