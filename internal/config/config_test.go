@@ -89,7 +89,7 @@ func TestEveryDefaultIsAllowedAndEverySettingIsExplained(t *testing.T) {
 
 func TestAllFaultsAreReportedAtOnceWithNameValueAndWhatIsAllowed(t *testing.T) {
 	h := newHouse(t, "RRF_K=none\nOLLAMA_RAG_ADR=x\n", "chunk_size: 3\nno_such: 1\n")
-	_, _, err := h.load(map[string]string{"addr": "nowhere"}, "SEMANTIC_CACHE_SIZE=0", "SEMANTIC_CACHE_THRESHOLD=1.5", "CIRCUIT_BREAKER_TIMEOT=3", "OLLAMA_ANYTHING=1")
+	_, _, err := h.load(map[string]string{"addr": "nowhere"}, "SEMANTIC_CACHE_SIZE=0", "SEMANTIC_CACHE_THRESHOLD=1.5", "CIRCUIT_BREAKER_TIMEOT=3", "OLLAMA_ANYTHING=1", "EMBED_MODEL=/models/minilm.bin")
 	faults, ok := errors.AsType[Faults](err)
 	if !ok {
 		t.Fatal(err)
@@ -98,6 +98,7 @@ func TestAllFaultsAreReportedAtOnceWithNameValueAndWhatIsAllowed(t *testing.T) {
 		`OLLAMA_RAG_ADDR="nowhere" (flag --addr): HOST:PORT is allowed`,
 		`RRF_K="none" (.env): a number from 1e-09 to 10000 is allowed`,
 		`CHUNK_SIZE="3" (ollama-rag.yaml): a whole number from 50 to 20000 is allowed`,
+		`EMBED_MODEL="/models/minilm.bin" (environment): a packed model's file is named file:/models/minilm.bin`,
 		`SEMANTIC_CACHE_SIZE="0" (environment): a whole number from 1 to`,
 		`SEMANTIC_CACHE_THRESHOLD="1.5" (environment): a number from`,
 		`CIRCUIT_BREAKER_TIMEOT (environment): no setting has this name; did you mean CIRCUIT_BREAKER_TIMEOUT?`,
@@ -108,7 +109,7 @@ func TestAllFaultsAreReportedAtOnceWithNameValueAndWhatIsAllowed(t *testing.T) {
 			t.Errorf("no fault begins with %q in\n%v", want, err)
 		}
 	}
-	if len(faults) != 8 {
+	if len(faults) != 9 {
 		t.Errorf("%d faults: %v", len(faults), err)
 	}
 }

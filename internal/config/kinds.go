@@ -212,6 +212,9 @@ func embedModel(v string) error {
 	if path, file := strings.CutPrefix(v, "file:"); v == "" || file && path == "" {
 		return errors.New("builtin, file:PATH or the name of a model on Ollama is allowed")
 	}
+	if strings.HasPrefix(v, "/") || strings.HasPrefix(v, "./") || strings.HasPrefix(v, "../") {
+		return fmt.Errorf("a packed model's file is named file:%s", v)
+	}
 	return nil
 }
 
