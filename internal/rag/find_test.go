@@ -107,7 +107,7 @@ func TestAcrossLanguagesTheSentenceThatMeansTheQuestionIsQuoted(t *testing.T) {
 			last = *ev.Answer
 		}
 	}
-	if want := "“Late rent costs two percent.” [1]"; last.Text != want || len(last.Citations) != 1 || last.Citations[0].Quote != "Late rent costs two percent." {
+	if want := "“Late rent costs two percent. Bins stand in the yard.” [1]"; last.Text != want || len(last.Citations) != 1 || last.Citations[0].Quote != "Late rent costs two percent. Bins stand in the yard." {
 		t.Errorf("%q %+v, want %q", last.Text, last.Citations, want)
 	}
 	if span, ok := e.nearest(t.Context(), request)("# Heading\n\n|---|"); ok {
