@@ -106,7 +106,7 @@ func (h *house) wire(ctx context.Context) error {
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
 	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
 	h.keepAnswers(ctx)
-	h.extractor = extract.New(extract.Config{})
+	h.extractor = extract.New(extract.Config{CodeDir: filepath.Join(c.DataDir, "pdfium")})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
 		if path, err = filepath.Abs(path); err != nil {
 			return usageError{fmt.Errorf("EMBED_MODEL: %w", err)}
