@@ -15,6 +15,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/eval"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/search"
+	"github.com/ollama-rag/ollama-rag/internal/stat"
 	"github.com/ollama-rag/ollama-rag/internal/vec"
 )
 
@@ -143,7 +144,7 @@ func (r *cacheMeasure) sum() {
 	}
 	r.HitRate = float64(served) / float64(max(1, r.Asked))
 	r.PassedSame = float64(r.Right) / float64(max(1, r.Could))
-	r.Low, r.High = eval.ClopperPearson(r.Right, served)
+	r.Low, r.High = stat.ClopperPearson(r.Right, served)
 }
 
 // nearestCached gives, for each question asked, the nearest remembered ones that reach the least threshold.

@@ -48,22 +48,24 @@ func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation,
 // answerers completes an engine for each provider that is set up.
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}
-	add := func(provider string, models rag.Models, generator rag.Generator) {
+	add := func(provider string, models rag.Models, generator rag.Generator, spend func() bool) {
 		engine := common
+		engine.Shadows = rag.NewShadows(spend)
+		h.shadows = append(h.shadows, engine.Shadows)
 		engine.Provider, engine.Models, engine.Generator = provider, models, generator
 		if h.metrics != nil {
 			engine.Generator = h.metrics.Generator(generator)
 		}
 		all[provider] = &engine
 	}
-	add(providerOllama, h.ollama, h.ollama)
+	add(providerOllama, newLastModels(h.ollama, h.store, h.log), h.ollama, h.upstream.SpendRetry)
 	if h.openai != nil {
 		key := ""
 		if len(h.config.OpenAIKey) > 0 {
 			key = h.config.OpenAIKey[0]
 		}
 		client := openai.New(h.openai, key, h.config.OpenAIModel)
-		add(providerOpenAI, client, client)
+		add(providerOpenAI, client, client, h.openai.SpendRetry)
 	}
 	return all
 }

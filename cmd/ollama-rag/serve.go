@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,6 +69,7 @@ type house struct {
 	cache     *cache.Cache
 	answers   *store.Answers // the cache's file; nil: it lives in memory alone
 	joins     rag.Joins      // identical questions in flight, of every provider
+	shadows   []*rag.Shadows // served answers that are made again, by provider
 	extractor *extract.Extractor
 	ingest    *ingest.Service
 	engines   engines          // by provider
@@ -104,7 +106,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	h.ollama = ollama.New(h.upstream, options)
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
-	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
+	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL, StaleIfError: c.CacheStale, ShadowRate: c.CacheShadow, MaxError: c.CacheMaxError})
 	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{CodeDir: filepath.Join(c.DataDir, "pdfium")})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
@@ -138,6 +140,9 @@ func (h *house) wire(ctx context.Context) error {
 	return h.ingest.Start(ctx)
 }
 
+// contractSetting keeps what the error contract of the answer cache has compared.
+const contractSetting = "cache contract 1"
+
 // keepAnswers lets remembered answers outlive the process. A broken file costs them, not the start.
 func (h *house) keepAnswers(ctx context.Context) {
 	answers, lost, err := h.store.OpenAnswers(ctx)
@@ -148,6 +153,15 @@ func (h *house) keepAnswers(ctx context.Context) {
 		h.answers = answers
 		err = h.cache.Keep(ctx, answers, h.log)
 	}
+	state, stateErr := h.store.Setting(ctx, contractSetting)
+	if stateErr != nil {
+		h.log.Warn("read how often the answer cache was wrong", "error", stateErr)
+	}
+	h.cache.Contract([]byte(state), func(state []byte) {
+		if err := h.store.SetSetting(context.Background(), contractSetting, string(state)); err != nil {
+			h.log.Warn("note how often the answer cache was wrong", "error", err)
+		}
+	}, h.log)
 	if err != nil {
 		h.log.Warn("the answer cache is not kept: remembered answers end with this process", "error", err)
 	}
@@ -331,11 +345,11 @@ func (h *house) background(ctx context.Context) {
 		h.log.Error("load index", "db", h.config.DBName, "error", err)
 	}
 	h.warmUp(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		h.upstream.Watch(ctx)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { h.upstream.Watch(ctx) })
+	for _, s := range h.shadows {
+		watching.Go(func() { s.Run(ctx) })
+	}
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -345,7 +359,7 @@ func (h *house) background(ctx context.Context) {
 				h.log.Error("keep search snapshots", "error", err)
 			}
 		case <-ctx.Done():
-			<-watched
+			watching.Wait()
 			return
 		}
 	}

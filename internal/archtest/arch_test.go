@@ -13,7 +13,7 @@ import (
 const module = "github.com/ollama-rag/ollama-rag/"
 
 // leaves import the standard library and golang.org/x only.
-var leaves = []string{"breaker", "vec", "text", "problem", "wire"}
+var leaves = []string{"breaker", "vec", "text", "problem", "stat", "wire"}
 
 // adapters import rag and any leaves, never each other.
 var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "gateway", "ingest", "ollama", "openai", "search", "server", "store", "upstream", "worth"}

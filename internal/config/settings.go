@@ -81,6 +81,9 @@ type Config struct {
 	CacheThreshold float64
 	CacheSize      int
 	CacheTTL       time.Duration
+	CacheStale     time.Duration
+	CacheShadow    float64
+	CacheMaxError  float64
 }
 
 // settings lists every setting once.
@@ -160,5 +163,8 @@ func (c *Config) settings() []*Setting {
 		fraction(&c.CacheThreshold, "SEMANTIC_CACHE_THRESHOLD", 0.95, "least similarity of a question that is answered from memory"),
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
+		seconds(&c.CacheStale, "SEMANTIC_CACHE_STALE_IF_ERROR", 0, "how much older an answer may be, or behind its documents, that is served, marked stale, while no model answers; 0 is never", 0, 365*24*time.Hour),
+		real(&c.CacheShadow, "SEMANTIC_CACHE_SHADOW_RATE", 0.02, "share of answers to near questions that are made again to see whether they were right; 0 switches the error contract off", 0, 1),
+		real(&c.CacheMaxError, "SEMANTIC_CACHE_MAX_ERROR", 0.02, "largest share of answers to near questions that may differ from the model's, at 95 %; past it fewer are served, or none", 1e-6, 1),
 	}
 }

@@ -3,7 +3,6 @@ package eval
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,48 +143,4 @@ func ReadAnswers(dir string) (map[string][]string, error) {
 		out[r.ID] = r.Answers
 	}
 	return out, err
-}
-
-// ClopperPearson is the exact two-sided 95 % interval of a share of which right of n were seen; 0 to 1 where n is 0.
-func ClopperPearson(right, n int) (low, high float64) {
-	const tail = .025
-	low, high = 0, 1
-	if right > 0 {
-		low = solve(func(p float64) bool { return atLeast(right, n, p) < tail })
-	}
-	if right < n {
-		high = solve(func(p float64) bool { return 1-atLeast(right+1, n, p) > tail })
-	}
-	return low, high
-}
-
-// solve finds the p up to which below holds.
-func solve(below func(p float64) bool) float64 {
-	low, high := 0.0, 1.0
-	for range 60 {
-		if mid := (low + high) / 2; below(mid) {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return low
-}
-
-// atLeast is the chance of k or more of n at probability p.
-func atLeast(k, n int, p float64) float64 {
-	switch {
-	case k <= 0 || p >= 1:
-		return 1
-	case p <= 0:
-		return 0
-	}
-	ln, _ := math.Lgamma(float64(n + 1))
-	sum := 0.0
-	for i := k; i <= n; i++ {
-		a, _ := math.Lgamma(float64(i + 1))
-		b, _ := math.Lgamma(float64(n - i + 1))
-		sum += math.Exp(ln - a - b + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
-	}
-	return min(sum, 1)
 }

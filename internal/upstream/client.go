@@ -62,6 +62,9 @@ func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, 
 	return c, nil
 }
 
+// SpendRetry takes one call out of the retry budget, for a call that nobody asked for; false: nothing is left.
+func (c *Client) SpendRetry() bool { return c.budget.spend() }
+
 // RoundTrip sends the request to a host that can be asked, and again where that can help. See the package's doc for
 // what it does to the request and what its errors are.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
