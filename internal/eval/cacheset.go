@@ -15,6 +15,7 @@ type CacheQuestion struct {
 	Meaning string // questions of one meaning may be answered by each other's answers
 	Stored  bool   // its answer is remembered
 	Asked   bool   // the cache is asked for it
+	Group   string // questions of one cluster or passage, which must not be on both sides of a split
 }
 
 // CacheSet says which questions may be answered from memory.
@@ -92,7 +93,7 @@ func readCacheRows(set CacheSet, path string) (CacheSet, error) {
 		case len(r.Questions) > 0:
 			for j, q := range r.Questions {
 				first := j == 0 && len(r.Questions) > 1 && i%3 != 2
-				set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, ".", j), Text: q, Meaning: id, Stored: first, Asked: !first})
+				set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, ".", j), Text: q, Meaning: id, Stored: first, Asked: !first, Group: id})
 			}
 		case r.A != "":
 			same := id
@@ -106,9 +107,9 @@ func readCacheRows(set CacheSet, path string) (CacheSet, error) {
 				set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, "a"), Text: r.A, Meaning: id, Stored: true})
 			}
 			seen[r.A] = true
-			set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, "b"), Text: r.B, Meaning: same, Asked: true})
+			set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, "b"), Text: r.B, Meaning: same, Asked: true, Group: r.A})
 		default:
-			set.Questions = append(set.Questions, CacheQuestion{ID: id, Text: r.Text, Meaning: r.Category, Stored: true, Asked: true})
+			set.Questions = append(set.Questions, CacheQuestion{ID: id, Text: r.Text, Meaning: r.Category, Stored: true, Asked: true, Group: r.Category})
 		}
 	}
 	return set, nil
@@ -126,7 +127,7 @@ func readCacheBEIR(set CacheSet, dir string) (CacheSet, error) {
 	set.Name, set.Earlier = filepath.Base(filepath.Dir(dir))+"/"+beir.Name, true
 	for _, q := range beir.Questions {
 		meaning := fmt.Sprint(beir.Relevant[q.ID], strings.ToLower(strings.Join(answers[q.ID], "|")))
-		set.Questions = append(set.Questions, CacheQuestion{ID: q.ID, Text: q.Text, Meaning: meaning, Stored: true, Asked: true})
+		set.Questions = append(set.Questions, CacheQuestion{ID: q.ID, Text: q.Text, Meaning: meaning, Stored: true, Asked: true, Group: fmt.Sprint(beir.Relevant[q.ID])})
 	}
 	return set, nil
 }
