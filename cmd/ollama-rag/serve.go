@@ -33,6 +33,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/search"
 	"github.com/ollama-rag/ollama-rag/internal/server"
 	"github.com/ollama-rag/ollama-rag/internal/store"
+	"github.com/ollama-rag/ollama-rag/internal/trace"
 	"github.com/ollama-rag/ollama-rag/internal/upstream"
 	"github.com/ollama-rag/ollama-rag/internal/web"
 )
@@ -60,6 +61,7 @@ Ctrl-C or SIGTERM lets running requests end, for 20 seconds at most.`,
 type house struct {
 	config    config.Config
 	log       *slog.Logger
+	logLevel  *slog.LevelVar
 	store     *store.Store
 	upstream  *upstream.Client
 	ollama    *ollama.Client
@@ -75,12 +77,13 @@ type house struct {
 	engines   engines          // by provider
 	openai    *upstream.Client // nil: no OpenAI-compatible server is set up
 	metrics   *metrics.Metrics // nil: switched off
+	tracer    *trace.Tracer    // nil: switched off
 	token     string           // what the other commands of the same user send
 }
 
 // openHouse opens the data folder and wires the parts. Nothing is sent to a model server.
 func openHouse(ctx context.Context, c config.Config, log *slog.Logger) (*house, error) {
-	h := &house{config: c, log: log, token: rand.Text()}
+	h := &house{config: c, log: log, logLevel: new(slog.LevelVar), token: rand.Text()}
 	var err error
 	if h.store, err = store.Open(ctx, c.DataDir); err != nil {
 		return nil, err
@@ -97,7 +100,10 @@ func (h *house) wire(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if h.upstream, err = upstream.New(upstreamConfig(c, h.log)); err != nil {
+	h.tracer = h.newTracer()
+	u := upstreamConfig(c, h.log)
+	h.traceUpstream(&u)
+	if h.upstream, err = upstream.New(u); err != nil {
 		return usageError{err}
 	}
 	options := ollama.Options{NumThread: c.NumThread}
@@ -125,13 +131,13 @@ func (h *house) wire(ctx context.Context) error {
 		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
-	if h.openai, err = openAIUpstream(c, h.log); err != nil {
+	if h.openai, err = h.openAIUpstream(); err != nil {
 		return usageError{err}
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
 			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
-		}, version(), revision())
+		}, version(), revision(), c.MetricsNative)
 	}
 	h.engines = h.answerers(rag.Engine{
 		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Joins: &h.joins, Worth: embedders.worths.of,
@@ -223,18 +229,17 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 // handler is the API over the house. bound is where it listens, nil inside this process.
 func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
-	var engine server.Engine = h.engines
 	cfg := server.Config{
 		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
-		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
+		LogQuestions: c.LogQuestions, Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
 	}
 	if h.metrics != nil {
-		engine = h.metrics.Engine(engine)
-		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
+		cfg.Metrics = h.metrics.Handler()
 	}
-	cfg.Engine, cfg.Probe = engine, gateway.Probe
+	cfg.Observe, cfg.Engine = h.observe(h.engines)
+	cfg.Probe = gateway.Probe
 	for _, r := range h.gateway().Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
@@ -259,6 +264,7 @@ func (h *house) close() error {
 	if h.extractor != nil {
 		errs = append(errs, h.extractor.Close())
 	}
+	h.closeTracer()
 	if h.upstream != nil {
 		h.upstream.CloseIdleConnections()
 	}
@@ -270,11 +276,13 @@ func (h *house) close() error {
 }
 
 func serve(ctx context.Context, c config.Config) error {
-	log := newLogger(c)
-	h, err := openHouse(ctx, c, log)
+	level := new(slog.LevelVar)
+	level.Set(c.LogLevel)
+	h, err := openHouse(ctx, c, newLogger(c, level))
 	if err != nil {
 		return err
 	}
+	h.logLevel = level
 	err = h.listenAndServe(ctx)
 	return errors.Join(err, h.close())
 }
@@ -299,6 +307,11 @@ func (h *house) listenAndServe(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer withdraw()
+	endDebug, err := h.serveDebug()
+	if err != nil {
+		return errors.Join(usageError{err}, listener.Close())
+	}
+	defer func() { _ = endDebug() }()
 	srv := &http.Server{Handler: h.handler(listener.Addr()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
@@ -455,8 +468,8 @@ func itself(base string, listening net.Addr) bool {
 	return host != nil && (host.Equal(tcp.IP) || host.IsLoopback() && (tcp.IP.IsUnspecified() || tcp.IP.IsLoopback()))
 }
 
-func newLogger(c config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+func newLogger(c config.Config, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}

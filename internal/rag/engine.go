@@ -408,7 +408,23 @@ func sorted(list []string) []string {
 }
 
 // stage names the stage an error came from, once.
-func stage(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
+func stage(name string, err error) error { return &stageError{name, err} }
+
+type stageError struct {
+	stage string
+	err   error
+}
+
+func (e *stageError) Error() string { return e.stage + ": " + e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }
+
+// StageOf names the stage of a question that an error came from, such as "retrieve"; "" where it came from none.
+func StageOf(err error) string {
+	if e, ok := errors.AsType[*stageError](err); ok {
+		return e.stage
+	}
+	return ""
+}
 
 // detail is the sentence of err that a client may see.
 func detail(err error) string {

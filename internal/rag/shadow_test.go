@@ -106,7 +106,9 @@ func TestLaw13WithoutAModelTheCacheAnswersInOrder(t *testing.T) {
 		return r
 	}
 	expired := func(r *Recalled) { r.Expired = true }
-	newer := func(w *world) { w.base.Change, w.committed, w.change, w.hits = 4, 4, 4, append(w.hits, hit(3, "It was new here.")) }
+	newer := func(w *world) {
+		w.base.Change, w.committed, w.change, w.hits = 4, 4, 4, append(w.hits, hit(3, "It was new here."))
+	}
 	for name, c := range map[string]struct {
 		set    func(*world)
 		status CacheStatus

@@ -36,7 +36,12 @@ type Client struct {
 
 // New makes a client; the error is Config.Validate's. Nothing is sent before the first call.
 func New(cfg Config) (*Client, error) {
-	return newClient(cfg, func(c *counts) http.RoundTripper { return newTransport(&cfg, c) })
+	return newClient(cfg, func(c *counts) http.RoundTripper {
+		if cfg.Wrap != nil {
+			return cfg.Wrap(newTransport(&cfg, c))
+		}
+		return newTransport(&cfg, c)
+	})
 }
 
 func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, error) {
@@ -75,6 +80,8 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	began, info := time.Now(), rag.RequestOf(req.Context())
+	defer func() { info.AddAway(time.Since(began)) }()
 	if call.names() {
 		c.look(req.Context())
 	}
@@ -91,6 +98,9 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		call.tried = append(call.tried, r.host)
 		next, ok := c.next(call, r)
 		if !ok {
+			if r.resp != nil && r.attempt != nil {
+				r.attempt.handed.Store(int64(time.Since(epoch)))
+			}
 			return r.resp, r.err
 		}
 		r.discard()
