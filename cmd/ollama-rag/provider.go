@@ -46,6 +46,9 @@ func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation,
 // answerers completes an engine for each provider that is set up.
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}
+	if h.metrics != nil { // below the spans, as they cost more than what is timed here
+		common.Retriever, common.Cache = h.metrics.Retriever(common.Retriever), h.metrics.Recaller(common.Cache)
+	}
 	h.traceStages(&common)
 	add := func(provider string, models rag.Models, generator rag.Generator, spend func() bool) {
 		engine := common

@@ -313,7 +313,7 @@ func TestABadFileIsReportedAndTheOthersGoOn(t *testing.T) {
 	if got := s.sources(); !slices.Equal(got, []string{"docs/b.txt", "docs/f.txt"}) {
 		t.Errorf("documents %v", got)
 	}
-	if stats := s.Stats(); stats.Files[rag.FileAdded] != 2 || stats.Files[rag.FileSkipped] != 6 || stats.Passages != 2 || stats.StageCalls[StageStore] != 2 || stats.JobsRunning != 0 {
+	if stats := s.Stats(); stats.Files[rag.FileAdded] != 2 || stats.Files[rag.FileSkipped] != 6 || stats.Passages != 2 || stats.Stages[StageStore].Count != 2 || stats.Stages[StageStore].Buckets[600] != 2 || stats.JobsRunning != 0 {
 		t.Errorf("stats %+v", stats)
 	}
 }

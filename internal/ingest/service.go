@@ -85,11 +85,20 @@ type Stats struct {
 	OldestQueued  time.Time // zero where none waits
 	Files         map[rag.FileStatus]uint64
 	Passages      uint64
-	StageSeconds  map[string]float64 // read, cut, embed, store
-	StageCalls    map[string]uint64
+	Stages        map[string]Stage // read, cut, embed, store
 	JobsRunning   int
 	PendingVector int // knowledge bases with passages that wait for vectors
 }
+
+// Stage says how long a stage took, each time.
+type Stage struct {
+	Count   uint64
+	Seconds float64            // all together
+	Buckets map[float64]uint64 // by upper bound in seconds: how many took no longer
+}
+
+// stageBounds are the upper ends of Stage's buckets, in seconds. The last is a large scan.
+var stageBounds = [...]float64{.001, .01, .1, 1, 10, 60, 600}
 
 // The names of the stages in Stats.
 const (
@@ -104,7 +113,14 @@ func (s *Service) Start(ctx context.Context) error {
 	s.Config = s.Config.withDefaults()
 	s.jobs, s.pending = map[string]*job{}, map[string]bool{}
 	s.wake, s.ended = make(chan struct{}, 1), make(chan struct{})
-	s.stats.Files, s.stats.StageSeconds, s.stats.StageCalls = map[rag.FileStatus]uint64{}, map[string]float64{}, map[string]uint64{}
+	s.stats.Files, s.stats.Stages = map[rag.FileStatus]uint64{}, map[string]Stage{}
+	for _, name := range []string{StageRead, StageCut, StageEmbed, StageStore} {
+		stage := Stage{Buckets: map[float64]uint64{}}
+		for _, bound := range stageBounds {
+			stage.Buckets[bound] = 0
+		}
+		s.stats.Stages[name] = stage
+	}
 	records, err := s.Jobs.Jobs(ctx, true)
 	if err != nil {
 		return fmt.Errorf("unfinished jobs: %w", err)
@@ -277,7 +293,11 @@ func (s *Service) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
-	out.Files, out.StageSeconds, out.StageCalls = maps.Clone(s.stats.Files), maps.Clone(s.stats.StageSeconds), maps.Clone(s.stats.StageCalls)
+	out.Files, out.Stages = maps.Clone(s.stats.Files), maps.Clone(s.stats.Stages)
+	for name, stage := range out.Stages {
+		stage.Buckets = maps.Clone(stage.Buckets)
+		out.Stages[name] = stage
+	}
 	out.QueueDepth, out.PendingVector = len(s.queue), len(s.pending)
 	if len(s.queue) > 0 {
 		out.OldestQueued = time.Unix(s.queue[0].Created, 0)
@@ -286,10 +306,18 @@ func (s *Service) Stats() Stats {
 }
 
 func (s *Service) observe(stage string, start time.Time) {
+	took := time.Since(start).Seconds()
 	s.mu.Lock()
-	s.stats.StageSeconds[stage] += time.Since(start).Seconds()
-	s.stats.StageCalls[stage]++
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	of := s.stats.Stages[stage]
+	of.Count++
+	of.Seconds += took
+	for _, bound := range stageBounds {
+		if took <= bound {
+			of.Buckets[bound]++
+		}
+	}
+	s.stats.Stages[stage] = of
 }
 
 func (s *Service) atWork(n int) {

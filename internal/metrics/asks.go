@@ -133,7 +133,6 @@ func (m *Metrics) answered(a *rag.Answer) outcome {
 	}
 	if a.Cache.Status != rag.CacheCoalesced { // whose work was another question's
 		m.embed.Observe(a.Timings.Embed)
-		m.retrieve.Observe(a.Timings.Retrieve)
 	}
 	if c := m.refused[a.DoneReason]; c != nil {
 		c.Inc()
@@ -143,6 +142,54 @@ func (m *Metrics) answered(a *rag.Answer) outcome {
 		return degraded
 	}
 	return answered
+}
+
+// Retriever times the sides of a search for passages.
+func (m *Metrics) Retriever(next rag.Retriever) rag.Retriever { return retriever{next, m} }
+
+type retriever struct {
+	next rag.Retriever
+	m    *Metrics
+}
+
+func (r retriever) Retrieve(ctx context.Context, q rag.Query) (rag.Retrieval, error) {
+	found, err := r.next.Retrieve(ctx, q)
+	if err != nil {
+		return found, err
+	}
+	if found.Method != rag.Vector {
+		r.m.byWords.Observe(found.Times.Words.Seconds())
+	}
+	if found.Method != rag.BM25 {
+		r.m.byVector.Observe(found.Times.Vectors.Seconds())
+	}
+	if found.Method == rag.Hybrid {
+		r.m.fuse.Observe(found.Times.Fusion.Seconds())
+	}
+	return found, nil
+}
+
+// Recaller times look-ups in the answer cache.
+func (m *Metrics) Recaller(next rag.Recaller) rag.Recaller { return recaller{next, m} }
+
+type recaller struct {
+	rag.Recaller
+	m *Metrics
+}
+
+func (r recaller) RecallExact(key rag.CacheKey) (rag.Recalled, bool) {
+	start := time.Now()
+	defer func() { r.m.lookExact.Observe(time.Since(start).Seconds()) }()
+	return r.Recaller.RecallExact(key)
+}
+
+func (r recaller) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bool) {
+	if vector == nil { // nobody is looked for
+		return r.Recaller.RecallNear(key, vector)
+	}
+	start := time.Now()
+	defer func() { r.m.lookNear.Observe(time.Since(start).Seconds()) }()
+	return r.Recaller.RecallNear(key, vector)
 }
 
 // Generator counts and times the calls of chat models.

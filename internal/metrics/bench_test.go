@@ -50,7 +50,11 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 	route := m.Route("GET /x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	var out http.ResponseWriter = sink{}
 	req, _ := http.NewRequest(http.MethodGet, "/x", nil)
+	search, cache := m.Retriever(retrieves{found: rag.Retrieval{Method: rag.Hybrid}}), m.Recaller(remembers{})
+	vector := []float32{1}
 	for name, f := range map[string]func(){
+		"Retriever":                 func() { _, _ = search.Retrieve(ctx, rag.Query{}) },
+		"Recaller":                  func() { _, _ = cache.RecallExact(rag.CacheKey{}); _, _ = cache.RecallNear(rag.CacheKey{}, vector) },
 		"Route":                     func() { route.ServeHTTP(out, req) },
 		"Route.observe":             func() { r.observe(w, req) },
 		"model.usage":               func() { of.usage(usage) },

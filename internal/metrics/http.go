@@ -20,11 +20,14 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 		method, route = otherName, pattern
 	}
 	r := &routeMetrics{
-		route: route, method: method, requests: m.requests, duration: m.duration.WithLabelValues(route), firstByte: m.firstByte.WithLabelValues(route),
+		route: route, method: method, requests: m.requests, duration: m.duration.WithLabelValues(route),
 		leftByClient: m.leftByClient, leftByUpstream: m.leftByUpstream,
 	}
 	if strings.HasPrefix(route, gatewayRoutes) {
 		r.overhead = m.overhead
+	}
+	if strings.HasPrefix(route, gatewayRoutes) || route == streamRoute {
+		r.firstByte = m.firstByte.WithLabelValues(route)
 	}
 	r.code(http.StatusOK)
 	pool := sync.Pool{New: func() any { return new(watchedWriter) }}
@@ -46,8 +49,8 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 type routeMetrics struct {
 	route, method       string
 	requests            *prometheus.CounterVec
-	duration, firstByte prometheus.Observer
-	overhead            prometheus.Observer // nil: not of this route
+	duration            prometheus.Observer
+	firstByte, overhead prometheus.Observer // nil: not of this route
 
 	leftByClient, leftByUpstream prometheus.Counter
 
@@ -74,6 +77,9 @@ func statusText(status int) string {
 // gatewayRoutes begin the names of the routes of Ollama's and OpenAI's API that are counted together.
 const gatewayRoutes = "gateway_"
 
+// streamRoute is the route of ours whose answer comes piece by piece: of the others, the first byte comes with the last.
+const streamRoute = "/api/stream_query"
+
 func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
 	took, info := time.Since(w.start), rag.RequestOf(req.Context())
 	r.code(w.final()).Inc()
@@ -88,7 +94,9 @@ func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
 	if w.status == 0 {
 		return
 	}
-	r.firstByte.Observe(w.first.Seconds())
+	if r.firstByte != nil {
+		r.firstByte.Observe(w.first.Seconds())
+	}
 	switch {
 	case w.running || info != nil && info.Broken:
 		r.leftByUpstream.Inc()

@@ -9,8 +9,9 @@ import (
 
 // How many names become label values; the rest is "other".
 const (
-	maxNames = 20 // models, knowledge bases
-	maxTimed = 4  // models with histograms of their own: those used first
+	maxNames    = 20 // models, knowledge bases
+	maxBreakers = 10 // models on hosts with the series of a breaker, about a dozen each
+	maxTimed    = 4  // models with histograms of their own: those used first
 )
 
 const otherName = "other"

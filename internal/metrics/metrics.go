@@ -15,12 +15,15 @@ import (
 
 // Buckets in seconds. Answers reach past a cold load of a large model; our own stages are milliseconds.
 var (
-	routeBuckets  = []float64{.005, .025, .1, .5, 2.5, 10, 30, 120, 600}
-	byteBuckets   = []float64{.1, 1, 10, 120, 600}
-	answerBuckets = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
-	stageBuckets  = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	routeBuckets  = []float64{.01, .1, .5, 2.5, 10, 60, 600}
+	byteBuckets   = []float64{.1, .5, 1, 2.5, 5, 10, 30, 120, 600}
+	answerBuckets = []float64{.1, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+	firstBuckets  = []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
+	stageBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .1, .5, 2.5, 10}
+	lookupBuckets = []float64{.00001, .0001, .001, .01, .1}
+	loadBuckets   = []float64{.1, 1, 5, 15, 60, 300, 600}
 	ownBuckets    = []float64{.0001, .00025, .0005, .001, .0025, .005, .01}
-	tokenBuckets  = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+	tokenBuckets  = []float64{.0025, .01, .025, .05, .1, .25, .5, 1}
 )
 
 // Of native histograms: how much wider a bucket is than the one below, and how many there are at most.
@@ -45,7 +48,11 @@ type Metrics struct {
 	queries   map[asking]*outcomes
 	errors    map[rag.Kind]prometheus.Counter
 	embed     prometheus.Observer
-	retrieve  prometheus.Observer
+	byVector  prometheus.Observer
+	byWords   prometheus.Observer
+	fuse      prometheus.Observer
+	lookExact prometheus.Observer
+	lookNear  prometheus.Observer
 	found     prometheus.Observer
 	topScore  prometheus.Observer
 	cited     map[rag.Verdict]prometheus.Counter
@@ -136,7 +143,7 @@ func (m *Metrics) histogramVec(name, help string, buckets []float64, labels ...s
 func (m *Metrics) http() {
 	m.requests = m.counterVec("http_requests_total", "HTTP requests, by route.", "route", "method", "code")
 	m.duration = m.histogramVec("http_request_duration_seconds", "Time from request to the end of the answer.", routeBuckets, "route")
-	m.firstByte = m.histogramVec("http_time_to_first_byte_seconds", "Time from request to the first byte of the answer.", byteBuckets, "route")
+	m.firstByte = m.histogramVec("http_time_to_first_byte_seconds", "Time from request to the first byte of the answer, of routes that stream.", byteBuckets, "route")
 	m.inFlight = m.gaugeVec("http_requests_in_flight", "HTTP requests that are being answered.").WithLabelValues()
 	m.overhead = m.histogramVec("gateway_overhead_seconds", "Time of a request of Ollama's or OpenAI's API that was not spent on the way to a model server, in its queue, or waiting for its bytes.", ownBuckets).WithLabelValues()
 	aborted := m.counterVec("http_streams_aborted_total", "Answers that ended after they had begun and before they were whole, by who broke off.", "side")
@@ -160,8 +167,10 @@ func (m *Metrics) rag() {
 	for _, kind := range []rag.Kind{rag.NotFound, rag.Conflict, rag.TooLarge, rag.OutOfBounds, rag.RateLimited, rag.BadUpstream, rag.Unavailable, rag.Overloaded, rag.Timeout, rag.Internal} {
 		m.errors[kind] = failures.WithLabelValues(string(kind))
 	}
-	stages := m.histogramVec("retrieval_seconds", "Time of the stages before the model: embed the question, find passages.", stageBuckets, "stage")
-	m.embed, m.retrieve = stages.WithLabelValues("embed"), stages.WithLabelValues("retrieve")
+	stages := m.histogramVec("retrieval_seconds", "Time of the stages before the model: embed the question, find passages by vectors and by words (bm25), fuse both.", stageBuckets, "stage")
+	m.embed, m.byVector, m.byWords, m.fuse = stages.WithLabelValues("embed"), stages.WithLabelValues("vector"), stages.WithLabelValues("bm25"), stages.WithLabelValues("fuse")
+	lookups := m.histogramVec("semcache_lookup_duration_seconds", "Time to look a question up in the answer cache: the very same, and the nearest by its vector.", lookupBuckets, "type")
+	m.lookExact, m.lookNear = lookups.WithLabelValues("exact"), lookups.WithLabelValues("semantic")
 	m.found = m.histogramVec("retrieved_docs", "Passages shown for a question.", []float64{0, 1, 2, 3, 5, 10, 20, 50}).WithLabelValues()
 	m.topScore = m.histogramVec("retrieval_top_score", "Cosine of the best passage that the vector side found.", []float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, 1}).WithLabelValues()
 	verdicts := m.counterVec("citations_total", "Citations, by how they hold up against the passage they name.", "verdict")
@@ -179,9 +188,9 @@ func (m *Metrics) rag() {
 func (m *Metrics) llm() {
 	calls := m.counterVec("llm_requests_total", "Calls of chat models, by outcome.", "model", "operation", "outcome")
 	response := m.histogramVec("llm_response_seconds", "Time of a whole answer of a chat model.", answerBuckets, "model")
-	first := m.histogramVec("llm_time_to_first_token_seconds", "Time from the call to the first piece of text.", answerBuckets, "model")
+	first := m.histogramVec("llm_time_to_first_token_seconds", "Time from the call to the first piece of text.", firstBuckets, "model")
 	perToken := m.histogramVec("llm_time_per_output_token_seconds", "Time per token written, by the model server's own figures.", tokenBuckets, "model")
-	load := m.histogramVec("llm_load_duration_seconds", "Time a call waited for its model to be loaded, by the model server's own figures.", answerBuckets, "model")
+	load := m.histogramVec("llm_load_duration_seconds", "Time a call waited for its model to be loaded, by the model server's own figures.", loadBuckets, "model")
 	tokens := m.counterVec("llm_tokens_total", "Tokens read and written, by the model server's own figures.", "model", "type")
 	own := newNames(maxTimed, func(name string) *times {
 		return &times{response: response.WithLabelValues(name), first: first.WithLabelValues(name), perToken: perToken.WithLabelValues(name), load: load.WithLabelValues(name)}

@@ -192,7 +192,7 @@ func TestAnAnswerLeavesItsFigures(t *testing.T) {
 	want(t, m, map[string]float64{
 		`retrieved_docs_count`: 2, `retrieved_docs_sum`: 4, `retrieval_top_score_sum`: .84,
 		`citations_total{verdict="supported"}`: 4, `citations_total{verdict="unsupported"}`: 2, `citations_total{verdict="quoted"}`: 0,
-		`retrieval_seconds_count{stage="embed"}`: 1, `retrieval_seconds_sum{stage="retrieve"}`: .002, // a hit has no such stages
+		`retrieval_seconds_count{stage="embed"}`: 1, `retrieval_seconds_sum{stage="embed"}`: .012, // a hit has none
 		`semcache_similarity_count`: 1, `semcache_similarity_sum`: .97, `semcache_saved_seconds_total`: 3, `semcache_saved_tokens_total`: 120,
 		`queries_total{method="bm25",outcome="answered",provider="ollama"}`: 2,
 	})
@@ -276,7 +276,58 @@ func TestRoutesAreCountedByTheStatusThatTheClientGets(t *testing.T) {
 			`http_requests_in_flight`: 0,
 		})
 	}
-	want(t, m, map[string]float64{`http_time_to_first_byte_seconds_count{route="/499"}`: 0, `http_time_to_first_byte_seconds_count{route="/404"}`: 1})
+}
+
+func TestTheFirstByteIsTimedWhereAnswersStream(t *testing.T) {
+	m := fresh()
+	for _, route := range []string{"POST /api/stream_query", "POST /api/query", "gateway_chat"} {
+		m.Route(route, http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+	}
+	m.Route("gateway_lists", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil))
+	want(t, m, map[string]float64{
+		`http_time_to_first_byte_seconds_count{route="/api/stream_query"}`: 1, `http_time_to_first_byte_seconds_count{route="gateway_chat"}`: 1,
+		`http_time_to_first_byte_seconds_count{route="gateway_lists"}`: 0,
+	})
+	if _, ok := scrape(t, m)[`http_time_to_first_byte_seconds_count{route="/api/query"}`]; ok {
+		t.Error("a route that does not stream has a first byte of its own")
+	}
+}
+
+func TestTheSidesOfASearchAndOfTheCacheAreTimed(t *testing.T) {
+	m := fresh()
+	for method, err := range map[rag.Method]error{rag.Hybrid: nil, rag.Vector: nil, rag.BM25: nil, "": errors.New("no such base")} {
+		found := rag.Retrieval{Method: method, Times: rag.RetrievalTimes{Words: time.Millisecond, Vectors: time.Second, Fusion: time.Microsecond}}
+		got, gotErr := m.Retriever(retrieves{found, err}).Retrieve(t.Context(), rag.Query{})
+		if got.Method != method || gotErr != err {
+			t.Errorf("%s: %v %v", method, got, gotErr)
+		}
+	}
+	cache := m.Recaller(remembers{})
+	_, _ = cache.RecallExact(rag.CacheKey{})
+	_, _ = cache.RecallNear(rag.CacheKey{}, []float32{1})
+	_, _ = cache.RecallNear(rag.CacheKey{}, nil)
+	want(t, m, map[string]float64{
+		`retrieval_seconds_count{stage="bm25"}`: 2, `retrieval_seconds_count{stage="vector"}`: 2, `retrieval_seconds_count{stage="fuse"}`: 1,
+		`retrieval_seconds_sum{stage="bm25"}`: .002, `retrieval_seconds_sum{stage="vector"}`: 2,
+		`semcache_lookup_duration_seconds_count{type="exact"}`: 1, `semcache_lookup_duration_seconds_count{type="semantic"}`: 1,
+	})
+}
+
+// retrieves finds the same for every query.
+type retrieves struct {
+	found rag.Retrieval
+	err   error
+}
+
+func (r retrieves) Retrieve(context.Context, rag.Query) (rag.Retrieval, error) { return r.found, r.err }
+
+// remembers knows no answer.
+type remembers struct{ rag.Recaller }
+
+func (remembers) RecallExact(rag.CacheKey) (rag.Recalled, bool) { return rag.Recalled{}, false }
+
+func (remembers) RecallNear(rag.CacheKey, []float32) (rag.Recalled, bool) {
+	return rag.Recalled{}, false
 }
 
 func TestRequestsInFlightAreThoseBeingAnswered(t *testing.T) {
@@ -374,15 +425,15 @@ func TestTheHealthOfNoHostIsZero(t *testing.T) {
 
 // A model may have to be loaded from a slow disk first: answers have buckets past that time.
 func TestBucketsOfAnswersReachPastAColdModelLoad(t *testing.T) {
-	for _, list := range [][]float64{answerBuckets, stageBuckets, tokenBuckets} {
+	for _, list := range [][]float64{answerBuckets, firstBuckets, stageBuckets, tokenBuckets, lookupBuckets, loadBuckets, byteBuckets, routeBuckets} {
 		if !slices.IsSorted(list) {
 			t.Errorf("buckets %v are not in order", list)
 		}
 	}
 	m := fresh()
-	m.Route("GET /x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil))
+	m.Route("gateway_x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil))
 	have := scrape(t, m)
-	for _, series := range []string{`http_request_duration_seconds_bucket{route="/x",le="600"}`, `http_time_to_first_byte_seconds_bucket{route="/x",le="600"}`, `llm_response_seconds_bucket{model="other",le="600"}`, `llm_time_to_first_token_seconds_bucket{model="other",le="600"}`, `llm_load_duration_seconds_bucket{model="other",le="600"}`} {
+	for _, series := range []string{`http_request_duration_seconds_bucket{route="gateway_x",le="600"}`, `http_time_to_first_byte_seconds_bucket{route="gateway_x",le="600"}`, `llm_response_seconds_bucket{model="other",le="600"}`, `llm_time_to_first_token_seconds_bucket{model="other",le="600"}`, `llm_load_duration_seconds_bucket{model="other",le="600"}`} {
 		if _, ok := have[series]; !ok {
 			t.Errorf("%s is not there", series)
 		}
@@ -431,8 +482,40 @@ func TestSeriesStayBelowTheirBudget(t *testing.T) {
 					list[j].Label = strconv.Itoa(j)
 				}
 			}
+			for j := range 30 {
+				model := upstream.ModelStats{Name: strconv.Itoa(j), Breaker: h.Breaker}
+				model.Breaker.Name = fmt.Sprintf("%s#%d", h.Label, j)
+				h.Waits.Buckets = map[float64]uint64{1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0, 8: 0}
+				h.Models, h.Loaded = append(h.Models, model), append(h.Loaded, upstream.Loaded{Name: model.Name})
+			}
 		}
 		return out
+	}
+	p.Queue = func() (q upstream.QueueStats) {
+		bounds := map[float64]uint64{}
+		for i := range 8 {
+			bounds[float64(i)] = 0
+		}
+		q.Waits = map[string]upstream.Waits{}
+		for i := range 3 {
+			q.Waiting, q.Rejected = append(q.Waiting, upstream.Count{Label: strconv.Itoa(i)}), append(q.Rejected, upstream.Count{Label: strconv.Itoa(i)})
+			q.Waits[strconv.Itoa(i)] = upstream.Waits{Buckets: bounds}
+		}
+		return q
+	}
+	p.Cache = func() (s rag.CacheStats) {
+		s.Guarded = map[string]uint64{}
+		for i := range 8 {
+			s.Guarded[strconv.Itoa(i)] = 0
+		}
+		return s
+	}
+	p.Ingest = func() (s ingest.Stats) {
+		s.Stages = map[string]ingest.Stage{}
+		for _, name := range []string{ingest.StageRead, ingest.StageCut, ingest.StageEmbed, ingest.StageStore} {
+			s.Stages[name] = ingest.Stage{Buckets: map[float64]uint64{1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0}}
+		}
+		return s
 	}
 	p.Documents = func(context.Context) (map[string]int, error) {
 		out := map[string]int{}
@@ -444,7 +527,11 @@ func TestSeriesStayBelowTheirBudget(t *testing.T) {
 	m := New(p, "", "", false)
 	for route := range 29 { // 26 of our own, 3 for all of the gateway
 		for _, code := range []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound} {
-			h := m.Route(fmt.Sprintf("GET /%d", route), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+			pattern := fmt.Sprintf("GET /%d", route)
+			if route < 4 { // those that stream
+				pattern = fmt.Sprintf("gateway_%d", route)
+			}
+			h := m.Route(pattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
 			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		}
 	}
@@ -458,7 +545,7 @@ func TestSeriesStayBelowTheirBudget(t *testing.T) {
 	}
 }
 
-func TestModelsOfHostsShareTwentyNamesTheRestIsOther(t *testing.T) {
+func TestModelsOfHostsShareTenNamesTheRestIsOther(t *testing.T) {
 	p := quiet()
 	p.Hosts = func() []upstream.HostStats {
 		hosts := []upstream.HostStats{{Label: "a", Hedges: 5, HedgesWon: 3, Loaded: []upstream.Loaded{{Name: "M-0", VRAM: 7}, {Name: "m-29", VRAM: 9}}}, {Label: "b", Down: true, Version: "0.17.4"}}
@@ -478,26 +565,26 @@ func TestModelsOfHostsShareTwentyNamesTheRestIsOther(t *testing.T) {
 	}
 	m := New(p, "", "", false)
 	want(t, m, map[string]float64{
-		`circuit_breaker_calls_total{breaker_name="a#m-19",status="failure"}`: 19,
-		`backend_model_places{backend="a",model="m-19"}`:                      2,
-		`backend_model_places{backend="a",model="other"}`:                     20,
-		`backend_model_places{backend="b",model="other"}`:                     60,
-		`backend_model_vram_bytes{backend="a",model="m-0"}`:                   7,
-		`backend_model_vram_bytes{backend="a",model="other"}`:                 9,
-		`backend_up{backend="a"}`:                                             1,
-		`backend_up{backend="b"}`:                                             0,
-		`backend_info{backend="a",version="unknown"}`:                         1,
-		`backend_info{backend="b",version="0.17.4"}`:                          1,
-		`backend_loaded_models{backend="a"}`:                                  2,
-		`hedges_total{outcome="won"}`:                                         3,
-		`hedges_total{outcome="lost"}`:                                        2,
-		`queue_depth{class="chat"}`:                                           4,
-		`queue_rejected_total{reason="full"}`:                                 6,
-		`queue_wait_seconds_count{class="chat"}`:                              3,
-		`queue_wait_seconds_bucket{class="chat",le="1"}`:                      2,
+		`circuit_breaker_calls_total{breaker_name="a#m-9",status="failure"}`: 9,
+		`backend_model_places{backend="a",model="m-9"}`:                      2,
+		`backend_model_places{backend="a",model="other"}`:                    40,
+		`backend_model_places{backend="b",model="other"}`:                    60,
+		`backend_model_vram_bytes{backend="a",model="m-0"}`:                  7,
+		`backend_model_vram_bytes{backend="a",model="other"}`:                9,
+		`backend_up{backend="a"}`:                                            1,
+		`backend_up{backend="b"}`:                                            0,
+		`backend_info{backend="a",version="unknown"}`:                        1,
+		`backend_info{backend="b",version="0.17.4"}`:                         1,
+		`backend_loaded_models{backend="a"}`:                                 2,
+		`hedges_total{outcome="won"}`:                                        3,
+		`hedges_total{outcome="lost"}`:                                       2,
+		`queue_depth{class="chat"}`:                                          4,
+		`queue_rejected_total{reason="full"}`:                                6,
+		`queue_wait_seconds_count{class="chat"}`:                             3,
+		`queue_wait_seconds_bucket{class="chat",le="1"}`:                     2,
 	})
 	for series := range scrape(t, m) {
-		if strings.Contains(series, `"a#m-20"`) || strings.Contains(series, `"b#`) {
+		if strings.Contains(series, `"a#m-10"`) || strings.Contains(series, `"b#`) {
 			t.Errorf("%s is shown", series)
 		}
 	}

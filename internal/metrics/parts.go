@@ -98,7 +98,7 @@ var (
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
 	chunks         = counter("chunks_created_total", "Passages made by ingest.")
-	ingestTime     = counter("ingestion_stage_seconds_total", "Time spent in each stage of ingest.", "stage")
+	ingestTime     = histogram("ingestion_seconds", "Time of a stage of ingest: read, cut and store are of a file, embed is of a batch of passages.", "stage")
 	ingestDepth    = gauge("ingest_queue_depth", "Ingest jobs that wait.")
 	ingestOldest   = gauge("ingest_queue_oldest_seconds", "Age of the oldest ingest job that waits; 0 where none does.")
 	ingestRunning  = gauge("ingest_jobs_running", "Ingest jobs at work.")
@@ -198,7 +198,7 @@ func collectModels(ch chan<- prometheus.Metric, h upstream.HostStats, shown int)
 	}
 	var otherVRAM, otherPlaces float64
 	for _, m := range h.Models {
-		if shown >= maxNames {
+		if shown >= maxBreakers {
 			otherPlaces += float64(m.Limit)
 			continue
 		}
@@ -264,7 +264,8 @@ func (p Parts) collectIngest(ch chan<- prometheus.Metric) {
 	}
 	chunks.send(ch, float64(s.Passages))
 	for _, stage := range []string{ingest.StageRead, ingest.StageCut, ingest.StageEmbed, ingest.StageStore} {
-		ingestTime.send(ch, s.StageSeconds[stage], stage)
+		took := s.Stages[stage]
+		ch <- prometheus.MustNewConstHistogram(ingestTime.desc, took.Count, took.Seconds, took.Buckets, stage)
 	}
 	ingestDepth.send(ch, float64(s.QueueDepth))
 	ingestRunning.send(ch, float64(s.JobsRunning))

@@ -1,5 +1,7 @@
 package rag
 
+import "time"
+
 // Span is a half-open range of bytes in a document's extracted text.
 type Span struct {
 	Start int `json:"start"`
@@ -81,7 +83,11 @@ type Retrieval struct {
 	Hits   []Hit
 	Method Method // the method that was really used
 	Change uint64 // the knowledge base's change counter that the snapshot stands for
+	Times  RetrievalTimes
 }
+
+// RetrievalTimes says what each side of a search took, 0 where it took no part.
+type RetrievalTimes struct{ Words, Vectors, Fusion time.Duration }
 
 // EmbedderID identifies vectors that can be compared with each other. A knowledge base never mixes two.
 type EmbedderID struct {

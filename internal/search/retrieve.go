@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/vec"
@@ -44,16 +45,16 @@ func (x *Indexes) Retrieve(ctx context.Context, q rag.Query) (rag.Retrieval, err
 		return rag.Retrieval{}, rag.Errorf(rag.Conflict, "", "the question's vector has %d numbers, those of knowledge base %q have %d: "+
 			"ask with the embedding model it was built with, or build it anew with this one", len(unit), q.DB, s.dim)
 	}
-	found, err := s.find(ctx, x.corpus, q, unit)
+	found, times, err := s.find(ctx, x.corpus, q, unit)
 	if err != nil {
 		return rag.Retrieval{}, err
 	}
 	hits, err := x.hits(ctx, q.DB, found)
-	return rag.Retrieval{Hits: hits, Method: q.Method, Change: s.change}, err
+	return rag.Retrieval{Hits: hits, Method: q.Method, Change: s.change, Times: times}, err
 }
 
 // find gives the best passages of a query, at most K.
-func (s *snapshot) find(ctx context.Context, corpus Corpus, q rag.Query, unit []float32) ([]fused, error) {
+func (s *snapshot) find(ctx context.Context, corpus Corpus, q rag.Query, unit []float32) (found []fused, took rag.RetrievalTimes, err error) {
 	keeps := make([]vec.Bits, len(s.views))
 	for i, v := range s.views {
 		keeps[i] = v.keep(q.Filter)
@@ -63,19 +64,24 @@ func (s *snapshot) find(ctx context.Context, corpus Corpus, q rag.Query, unit []
 		depth = max(depth, fuseDepth)
 	}
 	var words, vectors []scored
-	var err error
 	if q.Method != rag.Vector {
+		start := time.Now()
 		words = s.byWords(q.Text, keeps, depth)
+		took.Words = time.Since(start)
 	}
 	if q.Method != rag.BM25 {
+		start := time.Now()
 		n := max(rescoredLeast, rescoredEach*q.K, depth)
 		if vectors, err = s.byVector(ctx, corpus, q.DB, unit, keeps, n); err != nil {
-			return nil, fmt.Errorf("read vectors: %w", err)
+			return nil, took, fmt.Errorf("read vectors: %w", err)
 		}
 		vectors = vectors[:min(depth, len(vectors))]
+		took.Vectors = time.Since(start)
 	}
-	found := s.joined(q, words, vectors)
-	return found[:min(q.K, len(found))], ctx.Err()
+	start := time.Now()
+	found = s.joined(q, words, vectors)
+	took.Fusion = time.Since(start)
+	return found[:min(q.K, len(found))], took, ctx.Err()
 }
 
 // joined fuses what the methods found in the way the query wants.
