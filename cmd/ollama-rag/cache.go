@@ -85,6 +85,14 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 			Invalidations uint64  `json:"invalidations"`
 			Cleared       uint64  `json:"cleared"`
 		} `json:"semantic_cache"`
+		Calls struct {
+			Enabled bool    `json:"enabled"`
+			Hits    uint64  `json:"hits"`
+			Misses  uint64  `json:"misses"`
+			HitRate float64 `json:"hit_rate"`
+			Size    int     `json:"size"`
+			Bytes   int64   `json:"bytes"`
+		} `json:"generation_cache"`
 	}
 	if err := a.get(cmd.Context(), "GET", "/api/cache-stats", nil, &s); err != nil {
 		return err
@@ -101,6 +109,11 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 	fmt.Fprintf(out, "gone\t%d evicted, %d expired, %d with their documents, %d cleared\n", c.Evictions, c.Expirations, c.Invalidations, c.Cleared)
 	fmt.Fprintf(out, "threshold\t%g\n", c.Threshold)
 	fmt.Fprintf(out, "time to live\t%s\n", time.Duration(c.TTL*float64(time.Second)))
+	if g := s.Calls; g.Enabled {
+		fmt.Fprintf(out, "model answers\t%d kept, %.1f MB; %d hits, %d misses (%.1f %%)\n", g.Size, float64(g.Bytes)/1e6, g.Hits, g.Misses, 100*g.HitRate)
+	} else {
+		fmt.Fprintln(out, "model answers\tnot kept (GEN_CACHE_ENABLE)")
+	}
 	return out.Flush()
 }
 

@@ -135,3 +135,43 @@ func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 		t.Errorf("without a model: %+v", r)
 	}
 }
+
+func TestTheSamePassagesAfterAChangeAskNoModel(t *testing.T) {
+	stub, h := scripted(t)
+	h.withDocs()
+	const question = "How many failures open the breaker?"
+	narrow := map[string]any{"k": 1, "method": "bm25"}
+	first := h.ask(question, narrow)
+	h.upload("", "other.md", "Nothing of this is about that.")
+	again := h.ask(question, narrow)
+	info := again["cache"].(map[string]any)
+	if info["status"] == "miss" && (info["generation"] != "cached" || again["answer"] != first["answer"]) {
+		t.Errorf("%v", info)
+	}
+	if r := h.send("POST", "/api/cache/clear", `{"entry":"none"}`); r.status != http.StatusNotFound {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	h.cache.Clear("") // as after an eviction
+	if info := h.ask(question, narrow)["cache"].(map[string]any); info["status"] != "miss" || info["generation"] != "cached" || info["stored"] != true {
+		t.Errorf("%v", info)
+	}
+	if n := stub.Count("/api/chat"); n != 1 {
+		t.Fatalf("%d model calls", n)
+	}
+	stats := h.send("GET", "/api/cache-stats", "").json(t)["generation_cache"].(map[string]any)
+	if stats["enabled"] != true || stats["hits"].(float64) < 1 || stats["misses"] != 1.0 || stats["size"] != 1.0 || stats["bytes"].(float64) < 300 {
+		t.Errorf("%v", stats)
+	}
+	h.wantMetric("gencache_hits_total", stats["hits"].(float64))
+	h.wantMetric("gencache_entries", 1)
+	for i, header := range []string{"no-cache", "no-store"} {
+		h.send("POST", "/api/query", `{"query":"How many failures open the breaker?","k":1,"method":"bm25"}`, "Cache-Control", header)
+		if n := stub.Count("/api/chat"); n != 2+i {
+			t.Errorf("%s: %d model calls", header, n)
+		}
+	}
+	h.send("POST", "/api/cache/clear", "")
+	if info := h.ask(question, narrow)["cache"].(map[string]any); info["generation"] != nil || stub.Count("/api/chat") != 4 {
+		t.Errorf("after clearing: %v, %d model calls", info, stub.Count("/api/chat"))
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-rag/ollama-rag/internal/cache"
 	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/openai"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -48,22 +49,24 @@ func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation,
 // answerers completes an engine for each provider that is set up.
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}
-	add := func(provider string, models rag.Models, generator rag.Generator) {
+	// server stands for the digests of models where a provider has none.
+	add := func(provider, server string, models rag.Models, generator rag.Generator) {
 		engine := common
-		engine.Provider, engine.Models, engine.Generator = provider, models, generator
 		if h.metrics != nil {
-			engine.Generator = h.metrics.Generator(generator)
+			generator = h.metrics.Generator(generator)
 		}
+		engine.Provider, engine.Models = provider, models
+		engine.Generator = cache.Generator{Generator: generator, Calls: h.calls, Sampled: h.config.CacheSampled, Server: server}
 		all[provider] = &engine
 	}
-	add(providerOllama, h.ollama, h.ollama)
+	add(providerOllama, "", h.ollama, h.ollama)
 	if h.openai != nil {
 		key := ""
 		if len(h.config.OpenAIKey) > 0 {
 			key = h.config.OpenAIKey[0]
 		}
 		client := openai.New(h.openai, key, h.config.OpenAIModel)
-		add(providerOpenAI, client, client)
+		add(providerOpenAI, h.config.OpenAIBaseURL, client, client)
 	}
 	return all
 }

@@ -66,7 +66,8 @@ type house struct {
 	worths    worths
 	indexes   *search.Indexes
 	cache     *cache.Cache
-	answers   *store.Answers // the cache's file; nil: it lives in memory alone
+	calls     *cache.Calls   // whole answers of models
+	answers   *store.Answers // the caches' file; nil: it lives in memory alone
 	joins     rag.Joins      // identical questions in flight, of every provider
 	extractor *extract.Extractor
 	ingest    *ingest.Service
@@ -105,6 +106,7 @@ func (h *house) wire(ctx context.Context) error {
 	h.ollama = ollama.New(h.upstream, options)
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
 	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
+	h.calls = cache.NewCalls(cache.CallsConfig{Enabled: c.CallsEnabled, MaxSize: c.CallsSize, MaxBytes: c.CallsBytes, TTL: c.CallsTTL})
 	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
@@ -120,7 +122,7 @@ func (h *house) wire(ctx context.Context) error {
 	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &h.worths}
 	h.ingest = &ingest.Service{
 		Reader: h.extractor, Cutter: newCutter(c, &h.locals), Documents: h.store, Jobs: h.store,
-		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
+		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache, h.calls}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
 	if h.openai, err = openAIUpstream(c, h.log); err != nil {
@@ -128,7 +130,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Calls: h.calls.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
 	}
 	h.engines = h.answerers(rag.Engine{
@@ -146,7 +148,7 @@ func (h *house) keepAnswers(ctx context.Context) {
 	}
 	if err == nil {
 		h.answers = answers
-		err = h.cache.Keep(ctx, answers, h.log)
+		err = errors.Join(h.cache.Keep(ctx, answers, h.log), h.calls.Keep(ctx, answers, h.log))
 	}
 	if err != nil {
 		h.log.Warn("the answer cache is not kept: remembered answers end with this process", "error", err)
@@ -166,9 +168,25 @@ func newCutter(c config.Config, l *locals) *chunk.Cutter {
 type seenCache struct {
 	*cache.Cache
 	joins *rag.Joins
+	calls *cache.Calls
 }
 
-func (h *house) seenCache() seenCache { return seenCache{h.cache, &h.joins} }
+func (h *house) seenCache() seenCache { return seenCache{h.cache, &h.joins, h.calls} }
+
+// Clear removes what models said with the answers, or asking again would give the same.
+func (s seenCache) Clear(db string) int {
+	s.calls.Clear(db)
+	return s.Cache.Clear(db)
+}
+
+// ClearEntry removes all that models said to questions: which of it the answer came from is not known.
+func (s seenCache) ClearEntry(id string) bool {
+	there := s.Cache.ClearEntry(id)
+	if there {
+		s.calls.ClearPrompts()
+	}
+	return there
+}
 
 // Stats gives the figures of both.
 func (s seenCache) Stats() rag.CacheStats {
@@ -211,7 +229,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
 	var engine server.Engine = h.engines
 	cfg := server.Config{
-		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
+		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Calls: h.calls.Stats, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
@@ -235,6 +253,7 @@ func (h *house) close() error {
 	}
 	if h.cache != nil {
 		h.cache.Close()
+		h.calls.Close()
 	}
 	if h.answers != nil {
 		errs = append(errs, h.answers.Close())

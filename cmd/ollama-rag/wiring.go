@@ -233,6 +233,7 @@ func (h *house) dropBase(ctx context.Context, name string) error {
 	}
 	h.indexes.Drop(name)
 	h.cache.Forget(name)
+	h.calls.Clear(name)
 	return nil
 }
 

@@ -30,6 +30,7 @@ func quiet() Parts {
 		Hosts:     func() []upstream.HostStats { return []upstream.HostStats{{Label: "ollama_client"}} },
 		Queue:     func() upstream.QueueStats { return upstream.QueueStats{} },
 		Cache:     func() rag.CacheStats { return rag.CacheStats{} },
+		Calls:     func() rag.CallStats { return rag.CallStats{Hits: 3} },
 		Ingest:    func() ingest.Stats { return ingest.Stats{} },
 		Indexes:   func() map[string]search.Stats { return nil },
 		Documents: func(context.Context) (map[string]int, error) { return nil, nil },

@@ -22,6 +22,7 @@ type Parts struct {
 	Hosts     func() []upstream.HostStats
 	Queue     func() upstream.QueueStats
 	Cache     func() rag.CacheStats
+	Calls     func() rag.CallStats
 	Ingest    func() ingest.Stats
 	Indexes   func() map[string]search.Stats
 	Documents func(ctx context.Context) (map[string]int, error) // by knowledge base
@@ -90,6 +91,11 @@ var (
 	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
 	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
+
+	callHits    = counter("gencache_hits_total", "Whole answers of models that were given from memory: the same prompt, or the same request of the gateway.")
+	callMisses  = counter("gencache_misses_total", "Look-ups of whole answers of models that found none.")
+	callEntries = gauge("gencache_entries", "Whole answers of models that are kept.")
+	callBytes   = gauge("gencache_bytes", "Memory of the whole answers of models that are kept.")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
 	chunks         = counter("chunks_created_total", "Passages made by ingest.")
@@ -240,6 +246,11 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheEvictions.send(ch, float64(c.Expired), "expired")
 	cacheEvictions.send(ch, float64(c.Changed), "changed")
 	cacheEvictions.send(ch, float64(c.Cleared), "cleared")
+	calls := p.Calls()
+	callHits.send(ch, float64(calls.Hits))
+	callMisses.send(ch, float64(calls.Misses))
+	callEntries.send(ch, float64(calls.Size))
+	callBytes.send(ch, float64(calls.Bytes))
 }
 
 func (p Parts) collectIngest(ch chan<- prometheus.Metric) {

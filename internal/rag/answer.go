@@ -112,7 +112,12 @@ type CacheInfo struct {
 	OriginalQuestion string      `json:"original_question,omitempty"`
 	EntryID          string      `json:"entry_id,omitempty"`
 	Stored           bool        `json:"stored,omitempty"` // the answer is kept from now on
+	// Generation is GenerationCached where the very prompt was answered before and no model was asked; usage is then the original's.
+	Generation string `json:"generation,omitempty"`
 }
+
+// GenerationCached is a generation that was remembered.
+const GenerationCached = "cached"
 
 // Answer is a whole answer.
 type Answer struct {

@@ -150,7 +150,8 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	case modelErr != nil:
 		err = e.quote(ctx, req, &a, modelErr, emit)
 	default:
-		prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed}
+		prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed,
+			Digest: model.Digest, DB: req.DB, Passages: idsOf(shown), NoRecall: req.NoRecall, NoRemember: req.NoRemember, MaxAge: req.MaxAge}
 		err = e.generate(ctx, req, prompt, &a, emit)
 	}
 	if err != nil {
@@ -234,6 +235,9 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 		}
 		if chunk.Done {
 			done, a.DoneReason, a.Usage = true, chunk.DoneReason, chunk.Usage
+			if chunk.Cached {
+				a.Cache.Generation = GenerationCached
+			}
 		}
 	}
 	a.Timings.Generate = since(start)

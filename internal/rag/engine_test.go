@@ -205,7 +205,7 @@ func TestAnExactHitAsksNeitherEmbedderNorIndexNorModel(t *testing.T) {
 	if !slices.Equal(kinds, []EventKind{EventContexts, EventToken, EventCitation, EventDone}) || text != "kept" {
 		t.Error(kinds, text)
 	}
-	if want := (CacheInfo{CacheExact, 1, 2, "q", "id", false}); a.Cache != want {
+	if want := (CacheInfo{Status: CacheExact, Similarity: 1, Age: 2, OriginalQuestion: "q", EntryID: "id"}); a.Cache != want {
 		t.Errorf("cache %+v, want %+v", a.Cache, want)
 	}
 }

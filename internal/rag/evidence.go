@@ -29,11 +29,7 @@ func StaleReasons() []Stale {
 // verify says whether a remembered answer may be served for a question whose retrieval found and showed these passages. All that
 // the answer was made from must still be there, since all of it is replayed and any of it may have shaped the words.
 func (e *Engine) verify(ctx context.Context, req Request, r Recalled, status CacheStatus, found Retrieval, shown []Hit) Stale {
-	ids := make([]int64, len(r.Answer.Hits))
-	for i, h := range r.Answer.Hits {
-		ids[i] = h.Passage.ID
-	}
-	change, hashes, err := e.Evidence.Evidence(ctx, req.DB, ids)
+	change, hashes, err := e.Evidence.Evidence(ctx, req.DB, idsOf(r.Answer.Hits))
 	if err != nil || change != found.Change {
 		return StaleUnknown
 	}
@@ -53,6 +49,14 @@ func (e *Engine) verify(ctx context.Context, req Request, r Recalled, status Cac
 		return ""
 	}
 	return Agree(req.Question, r.Answer, shown)
+}
+
+func idsOf(hits []Hit) []int64 {
+	ids := make([]int64, len(hits))
+	for i, h := range hits {
+		ids[i] = h.Passage.ID
+	}
+	return ids
 }
 
 func within(hits, others []Hit) bool {

@@ -3,6 +3,7 @@ package rag
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Purpose tells an embedder what a text is, since some models want different prefixes for the two.
@@ -89,11 +90,18 @@ type Message struct {
 type Prompt struct {
 	Provider    string
 	Model       string
+	Digest      string // of the model; empty where it is not known
 	Messages    []Message
 	NumCtx      int // context window in tokens; 0 leaves it to the server
 	MaxTokens   int // most tokens to write; 0 leaves it to the server
 	Temperature float64
 	Seed        *int
+
+	// What does not change the answer: what it is made from, and what the request asks of caches, as in Request.
+	DB                   string
+	Passages             []int64
+	NoRecall, NoRemember bool
+	MaxAge               time.Duration
 }
 
 // Chunk is one piece of a streamed answer.
@@ -102,6 +110,7 @@ type Chunk struct {
 	Done       bool
 	DoneReason string // "stop", "length"; set with Done
 	Usage      Usage  // set with Done
+	Cached     bool   `json:"-"` // the same prompt was answered before; no model was asked
 }
 
 // Usage is what a model call cost, by the model server's own figures. Durations are in seconds.

@@ -102,7 +102,7 @@ func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, err
 	if a.request.Model == "" {
 		a.request.Model = s.Defaults.Models[a.request.Provider]
 	}
-	cacheControlOf(r.Header).apply(&a.request)
+	wishes(r.Header, &a.request)
 	a.request.MinSimilarity = orElse(b.CacheThreshold, 0)
 	if own := s.Cache.Config().Threshold; b.CacheThreshold != nil && *b.CacheThreshold < own {
 		a.warnings = append(a.warnings, fmt.Sprintf("cache_threshold: %g has no effect: it can only raise the server's, %g", *b.CacheThreshold, own))

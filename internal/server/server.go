@@ -132,6 +132,7 @@ type Config struct {
 	Catalog  Catalog
 	Ingest   Ingest
 	Cache    Cache
+	Calls    func() rag.CallStats // whole answers of models
 	Models   Models
 	Hosts    func() []Host
 	Queue    func() Queue

@@ -131,6 +131,14 @@ func (s *Server) cacheView() map[string]any {
 	}
 }
 
+func (s *Server) callsView() map[string]any {
+	c := s.Calls()
+	return map[string]any{
+		"enabled": c.Enabled, "hits": c.Hits, "misses": c.Misses, "hit_rate": c.HitRate(), "coalesced": c.Coalesced, "size": c.Size, "max_size": c.MaxSize,
+		"bytes": c.Bytes, "max_bytes": c.MaxBytes, "ttl": c.TTL.Seconds(), "evictions": c.Evicted, "expirations": c.Expired,
+	}
+}
+
 func share(part, whole uint64) float64 {
 	if whole == 0 {
 		return 0
@@ -139,7 +147,7 @@ func share(part, whole uint64) float64 {
 }
 
 func (s *Server) cacheStats(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]any{"semantic_cache": s.cacheView(), "timestamp": stamp()})
+	return writeJSON(w, http.StatusOK, map[string]any{"semantic_cache": s.cacheView(), "generation_cache": s.callsView(), "timestamp": stamp()})
 }
 
 func (s *Server) semanticCacheMetrics(w http.ResponseWriter, _ *http.Request) error {

@@ -87,3 +87,35 @@ func TestLaw12ABrokenFileCostsTheCacheNotTheStart(t *testing.T) {
 		must(t, a.Close())
 	}
 }
+
+func TestCallsAreKeptWholeBesideAnswers(t *testing.T) {
+	s := open(t, t.TempDir())
+	a := openKept(t, s, false)
+	one, two := rag.KeptCall{Key: "1", DB: "kb", Passages: []int64{4}, Made: 1, Data: []byte("x")}, rag.KeptCall{Key: "2", Made: 2, Data: []byte("secret words")}
+	must(t, a.KeepAnswers(t.Context(), []rag.KeptAnswer{keptAnswer("1")}, nil))
+	must(t, a.KeepCalls(t.Context(), []rag.KeptCall{two, one}, nil))
+	must(t, a.Close())
+	a = openKept(t, s, false)
+	if got, err := a.KeptCalls(t.Context()); err != nil || !reflect.DeepEqual(got, []rag.KeptCall{one, two}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	must(t, a.KeepCalls(t.Context(), nil, []string{"2", "none"}))
+	if _, err := a.db.ExecContext(t.Context(), `UPDATE calls SET sum = x'00' WHERE key = '1'`); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.KeptCalls(t.Context()); err != nil || len(got) != 0 {
+		t.Fatalf("a damaged row was read: %+v, %v", got, err)
+	}
+	if kept, err := a.KeptAnswers(t.Context()); err != nil || len(kept) != 1 {
+		t.Errorf("the answers beside it: %v, %v", kept, err)
+	}
+	// A file of a program that knew no calls keeps its answers.
+	if _, err := a.db.ExecContext(t.Context(), `DROP TABLE calls`); err != nil {
+		t.Fatal(err)
+	}
+	must(t, a.Close())
+	a = openKept(t, s, false)
+	if kept, err := a.KeptAnswers(t.Context()); err != nil || len(kept) != 1 {
+		t.Errorf("%v, %v", kept, err)
+	}
+}
