@@ -66,7 +66,8 @@ type house struct {
 	worths    worths
 	indexes   *search.Indexes
 	cache     *cache.Cache
-	calls     *cache.Calls   // whole answers of models
+	calls     *cache.Calls // whole answers of models
+	gateway   *gateway.Gateway
 	answers   *store.Answers // the caches' file; nil: it lives in memory alone
 	joins     rag.Joins      // identical questions in flight, of every provider
 	extractor *extract.Extractor
@@ -104,9 +105,10 @@ func (h *house) wire(ctx context.Context) error {
 		options.NumGPU = &c.NumGPU
 	}
 	h.ollama = ollama.New(h.upstream, options)
+	h.calls = cache.NewCalls(cache.CallsConfig{Enabled: c.CallsEnabled, MaxSize: c.CallsSize, MaxBytes: c.CallsBytes, TTL: c.CallsTTL})
+	h.gateway = h.newGateway()
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
 	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
-	h.calls = cache.NewCalls(cache.CallsConfig{Enabled: c.CallsEnabled, MaxSize: c.CallsSize, MaxBytes: c.CallsBytes, TTL: c.CallsTTL})
 	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
@@ -130,7 +132,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Calls: h.calls.Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Calls: h.callStats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision())
 	}
 	h.engines = h.answerers(rag.Engine{
@@ -229,7 +231,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	c := h.config
 	var engine server.Engine = h.engines
 	cfg := server.Config{
-		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Calls: h.calls.Stats, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
+		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Calls: h.callStats, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
@@ -239,7 +241,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
 	}
 	cfg.Engine, cfg.Probe = engine, gateway.Probe
-	for _, r := range h.gateway().Routes() {
+	for _, r := range h.gateway.Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
 	return server.New(cfg).Handler()

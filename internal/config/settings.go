@@ -87,6 +87,7 @@ type Config struct {
 	CallsTTL     time.Duration
 	CallsSize    int
 	CallsBytes   int64
+	GatewayCache []string
 }
 
 // settings lists every setting once.
@@ -166,10 +167,11 @@ func (c *Config) settings() []*Setting {
 		fraction(&c.CacheThreshold, "SEMANTIC_CACHE_THRESHOLD", 0.95, "least similarity of a question that is answered from memory"),
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
-		flag(&c.CacheSampled, "SEMANTIC_CACHE_SAMPLED", "", false, "keep what models say by chance too (a temperature other than 0 and no seed): what models said to a prompt"),
+		flag(&c.CacheSampled, "SEMANTIC_CACHE_SAMPLED", "", false, "keep what models say by chance too (a temperature other than 0 and no seed): to a prompt, and on the routes of GATEWAY_CACHE"),
 		flag(&c.CallsEnabled, "GEN_CACHE_ENABLE", "", true, "remember what a model said to the very same prompt"),
 		seconds(&c.CallsTTL, "GEN_CACHE_TTL", 24*time.Hour, "how long that is kept; 0 is no limit", 0, 10*365*24*time.Hour),
 		number(&c.CallsSize, "GEN_CACHE_SIZE", 10_000, "most of these answers", 1, 10_000_000),
 		bytes(&c.CallsBytes, "GEN_CACHE_BYTES", 64<<20, "most memory of these answers", 1<<16),
+		list(&c.GatewayCache, "GATEWAY_CACHE", "", "", "routes of Ollama's and OpenAI's API whose answers are kept there too: all, or any of /api/chat, /api/generate, /v1/chat/completions, /v1/completions", cachedRoute),
 	}
 }
