@@ -68,6 +68,9 @@ func meaningOf(path string, body []byte) (m meaning, ok bool) {
 	if chat := path == chatPath || path == chatV1Path; chat && len(messages) == 0 || !chat && prompt == "" {
 		return m, false // loads or unloads the model
 	}
+	if raw, _ := fields["tools"].(json.RawMessage); len(bytes.Trim(raw, "[] \t\r\n")) == 0 {
+		delete(fields, "tools") // none, as Ollama's client for Python says it
+	}
 	_, m.tools = fields["tools"]
 	greedy := settings["temperature"] == 0.
 	m.sampled = !greedy && !seeded(settings["seed"])

@@ -30,7 +30,7 @@ func contentOf(t *testing.T, path, body string) string {
 func TestTheSameMeaningIsTheSameHoweverItIsWritten(t *testing.T) {
 	for _, c := range [][2]string{ // of /api/chat, but where a path stands before it
 		{nativeQ, `{ "options" : {"temperature":0.0}, "messages":[{"content":"hello","role":"user"}], "model":"m" }`},
-		{nativeQ, `{"model":"m",` + hello + `,"options":{"temperature":-0e3},"stream":false,"keep_alive":"10m","format":null,"think":null}`},
+		{nativeQ, `{"model":"m",` + hello + `,"options":{"temperature":-0e3},"stream":false,"keep_alive":"10m","format":null,"think":null,"tools":[ ]}`},
 		{nativeQ, `{"model":"m",` + hello + `,"options":{"temperature":0,"top_p":0.5,"top_k":3},"stream":true}`},
 		{nativeQ, strings.Replace(nativeQ, "hello", `hell\u006f`, 1)},
 		{nativeQ, chatV1Path + " " + v1Q},
