@@ -62,12 +62,11 @@ func (g *Gateway) kept(w http.ResponseWriter, r *http.Request, body []byte, p pe
 	work := func(ctx context.Context) iter.Seq2[part, error] {
 		return g.ask(r.WithContext(ctx), body, p, m, key, control)
 	}
-	var err error
-	if control.NoCache { // wants a call of its own
-		err = listenTo(work(r.Context()), l.take)
-	} else {
-		err = g.flights.Follow(r.Context(), flight{key, r.URL.Path, control.MaxAge, control.OnlyIfCached}, work, l.take)
+	way := flight{key: key, path: r.URL.Path, maxAge: control.MaxAge, onlyIfCached: control.OnlyIfCached}
+	if control.NoCache {
+		way.own = l
 	}
+	err := g.flights.Follow(r.Context(), way, work, l.take)
 	switch {
 	case l.left != nil:
 		return l.left
@@ -88,18 +87,6 @@ func (g *Gateway) kept(w http.ResponseWriter, r *http.Request, body []byte, p pe
 		return err
 	}
 	return g.tell(l.answer, out)
-}
-
-func listenTo(parts iter.Seq2[part, error], each func(part, bool) bool) error {
-	for p, err := range parts {
-		if err != nil {
-			return err
-		}
-		if !each(p, false) {
-			break
-		}
-	}
-	return nil
 }
 
 var errNotKept = rag.Errorf(rag.Timeout, rag.CodeNotCached, "no answer to this request is kept: send it without Cache-Control: only-if-cached")
@@ -128,6 +115,7 @@ type flight struct {
 	path         string
 	maxAge       time.Duration
 	onlyIfCached bool
+	own          *listener // who wants a call of its own; nil: nobody
 }
 
 // part is a piece of what comes for a request, by whatever way.

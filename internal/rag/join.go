@@ -14,14 +14,17 @@ import (
 type Joins = Flights[flightKey, Event]
 
 // Flights lets whoever asks for the same thing at the same time share what comes, piece by piece. Its zero value is ready.
-type Flights[K comparable, T any] struct {
-	mu      sync.Mutex
-	flights map[K]*flight[T]
-	joined  atomic.Uint64
+type Flights[K comparable, T any] struct{ all flights }
+
+// flights holds keys and pieces of any type: one copy of this in the program is enough.
+type flights struct {
+	mu     sync.Mutex
+	byKey  map[any]*flight
+	joined atomic.Uint64
 }
 
 // Coalesced is how many followed somebody else's flight.
-func (j *Flights[K, T]) Coalesced() uint64 { return j.joined.Load() }
+func (j *Flights[K, T]) Coalesced() uint64 { return j.all.joined.Load() }
 
 // flightKey tells questions apart that must not share an answer in the making: beside what the cache goes by, the state of the
 // documents, and what a request asks of the cache and of failures.
@@ -77,6 +80,13 @@ func coalesced(a Answer, start time.Time) *Answer {
 // Follow gives all that the work under a key says, from its start, until it ends or each wants no more. The first to come sets it
 // off. The work belongs to nobody: it goes on while one reader is left, and is stopped when the last has gone.
 func (j *Flights[K, T]) Follow(ctx context.Context, key K, work func(context.Context) iter.Seq2[T, error], each func(v T, follower bool) bool) error {
+	loose := func(ctx context.Context) iter.Seq2[any, error] {
+		return func(yield func(any, error) bool) { work(ctx)(func(v T, err error) bool { return yield(v, err) }) }
+	}
+	return j.all.follow(ctx, key, loose, func(v any, follower bool) bool { return each(v.(T), follower) })
+}
+
+func (j *flights) follow(ctx context.Context, key any, work func(context.Context) iter.Seq2[any, error], each func(v any, follower bool) bool) error {
 	f, follower := j.enter(ctx, key, work)
 	defer j.leave(key, f)
 	for i := 0; ; i++ {
@@ -88,21 +98,21 @@ func (j *Flights[K, T]) Follow(ctx context.Context, key K, work func(context.Con
 }
 
 // enter finds the flight of a key, or begins one with work.
-func (j *Flights[K, T]) enter(ctx context.Context, key K, work func(context.Context) iter.Seq2[T, error]) (f *flight[T], follower bool) {
+func (j *flights) enter(ctx context.Context, key any, work func(context.Context) iter.Seq2[any, error]) (f *flight, follower bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if f = j.flights[key]; f != nil {
+	if f = j.byKey[key]; f != nil {
 		f.readers++
 		j.joined.Add(1)
 		return f, true
 	}
 	// The values of the first reader's context stay, for the log; that it leaves stops nothing.
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	f = &flight[T]{stop: stop, ended: make(chan struct{}), readers: 1}
-	if j.flights == nil {
-		j.flights = map[K]*flight[T]{}
+	f = &flight{stop: stop, ended: make(chan struct{}), readers: 1}
+	if j.byKey == nil {
+		j.byKey = map[any]*flight{}
 	}
-	j.flights[key] = f
+	j.byKey[key] = f
 	go func() {
 		defer close(f.ended)
 		defer stop()
@@ -115,7 +125,7 @@ func (j *Flights[K, T]) enter(ctx context.Context, key K, work func(context.Cont
 }
 
 // leave takes one reader off a flight. The last one stops it and waits until it has ended: nothing outlives its readers.
-func (j *Flights[K, T]) leave(key K, f *flight[T]) {
+func (j *flights) leave(key any, f *flight) {
 	j.mu.Lock()
 	f.readers--
 	last := f.readers == 0
@@ -129,21 +139,21 @@ func (j *Flights[K, T]) leave(key K, f *flight[T]) {
 	}
 }
 
-func (j *Flights[K, T]) forget(key K, f *flight[T]) {
-	if j.flights[key] == f {
-		delete(j.flights, key)
+func (j *flights) forget(key any, f *flight) {
+	if j.byKey[key] == f {
+		delete(j.byKey, key)
 	}
 }
 
 // flight is an answer in the making with all that it has said. Each reader reads at its own pace: what is held is the answer
 // itself, whose length the model's token limit bounds.
-type flight[T any] struct {
+type flight struct {
 	stop    context.CancelFunc
 	ended   chan struct{}
-	readers int // guarded by Flights.mu
+	readers int // guarded by flights.mu
 
 	mu       sync.Mutex
-	events   []T
+	events   []any
 	over     bool
 	err      error
 	panicked any
@@ -151,7 +161,7 @@ type flight[T any] struct {
 }
 
 // run writes down what the work says.
-func (f *flight[T]) run(events iter.Seq2[T, error]) {
+func (f *flight) run(events iter.Seq2[any, error]) {
 	var fault error
 	defer func() {
 		// A panic here would end the process: the readers take it, who are guarded.
@@ -172,7 +182,7 @@ func (f *flight[T]) run(events iter.Seq2[T, error]) {
 	}
 }
 
-func (f *flight[T]) tell(change func()) {
+func (f *flight) tell(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
@@ -183,7 +193,7 @@ func (f *flight[T]) tell(change func()) {
 }
 
 // at gives event i and waits for it where it has not happened yet; more is false behind the last.
-func (f *flight[T]) at(ctx context.Context, i int) (v T, more bool, err error) {
+func (f *flight) at(ctx context.Context, i int) (v any, more bool, err error) {
 	for {
 		f.mu.Lock()
 		if i < len(f.events) {
