@@ -146,3 +146,22 @@ func TestPassedAnswersOutliveARestartAndTheModelsTheyCameFrom(t *testing.T) {
 		t.Errorf("after clearing: %d calls", n)
 	}
 }
+
+func TestLaw7SampledAnswersFollowTheSettingEverywhere(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		stub, h := scripted(t, "GATEWAY_CACHE=all", fmt.Sprintf("SEMANTIC_CACHE_SAMPLED=%t", on))
+		h.withDocs()
+		hot := map[string]any{"temperature": .8}
+		h.ask("How many failures open the breaker?", hot)
+		if a := h.ask("How many failures open the breaker?", hot); (a["cache"].(map[string]any)["status"] == "exact") != on {
+			t.Errorf("%t: %v", on, a["cache"])
+		}
+		before := stub.Count("/api/chat")
+		body := strings.Replace(greedyChat, `"temperature":0`, `"temperature":0.8`, 1)
+		h.send("POST", "/api/chat", body)
+		r := h.send("POST", "/api/chat", body)
+		if calls := stub.Count("/api/chat") - before; calls != map[bool]int{false: 2, true: 1}[on] {
+			t.Errorf("%t: %d calls, %v", on, calls, r.header)
+		}
+	}
+}

@@ -137,7 +137,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	h.engines = h.answerers(rag.Engine{
 		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Joins: &h.joins, Worth: embedders.worths.of,
-		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
+		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise, Sampled: c.CacheSampled,
 	})
 	return h.ingest.Start(ctx)
 }

@@ -167,7 +167,7 @@ func (c *Config) settings() []*Setting {
 		fraction(&c.CacheThreshold, "SEMANTIC_CACHE_THRESHOLD", 0.95, "least similarity of a question that is answered from memory"),
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
-		flag(&c.CacheSampled, "SEMANTIC_CACHE_SAMPLED", "", false, "keep what models say by chance too (a temperature other than 0 and no seed): to a prompt, and on the routes of GATEWAY_CACHE"),
+		flag(&c.CacheSampled, "SEMANTIC_CACHE_SAMPLED", "", false, "keep what models say by chance too (a temperature other than 0 and no seed), in every cache"),
 		flag(&c.CallsEnabled, "GEN_CACHE_ENABLE", "", true, "remember what a model said to the very same prompt"),
 		seconds(&c.CallsTTL, "GEN_CACHE_TTL", 24*time.Hour, "how long that is kept; 0 is no limit", 0, 10*365*24*time.Hour),
 		number(&c.CallsSize, "GEN_CACHE_SIZE", 10_000, "most of these answers", 1, 10_000_000),

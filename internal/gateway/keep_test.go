@@ -581,3 +581,16 @@ func FuzzWhatModelServersSay(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAHit(b *testing.B) {
+	for _, f := range []form{{chatPath, false, false}, {chatV1Path, true, false}} {
+		b.Run(fmt.Sprintf("%s stream=%t", f.path, f.stream), func(b *testing.B) {
+			h, _, _ := keeping(&speaker{}, "all")
+			for b.Loop() {
+				if w := sendWith(h, context.Background(), f.path, f.body()); w.Code != http.StatusOK {
+					b.Fatal(w.Code)
+				}
+			}
+		})
+	}
+}

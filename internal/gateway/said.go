@@ -82,7 +82,9 @@ const fingerprint = "fp_ollama"
 
 // hearing makes a whole answer of its frames.
 type hearing struct {
-	said     said
+	said     said // but for the two:
+	text     strings.Builder
+	thinking strings.Builder
 	chat, v1 bool
 	start    time.Time
 	first    time.Time // of the first frame
@@ -125,15 +127,21 @@ func (h *hearing) takeNative(frame []byte) {
 	}
 	s := &h.said
 	if h.chat {
-		s.Text, s.Thinking, s.ToolCalls = s.Text+f.Message.Content, s.Thinking+f.Message.Thinking, append(s.ToolCalls, f.Message.ToolCalls...)
+		h.add(f.Message.Content, f.Message.Thinking, f.Message.ToolCalls)
 	} else {
-		s.Text, s.Thinking = s.Text+*f.Response, s.Thinking+f.Thinking
+		h.add(*f.Response, f.Thinking, nil)
 	}
 	s.Model, s.Created = f.Model, f.CreatedAt
 	if f.Done {
 		h.ended, s.Context, s.Metrics = f.DoneReason == stopReason, f.Context, f.Metrics
 		h.odd = h.odd || !h.ended
 	}
+}
+
+func (h *hearing) add(text, thinking string, calls []json.RawMessage) {
+	h.text.WriteString(text)
+	h.thinking.WriteString(thinking)
+	h.said.ToolCalls = append(h.said.ToolCalls, calls...)
 }
 
 func (h *hearing) takeV1(frame []byte) (usage bool) {
@@ -159,11 +167,11 @@ func (h *hearing) takeV1(frame []byte) (usage bool) {
 		}
 		if h.chat {
 			if message.Content != nil {
-				s.Text += *message.Content
+				h.add(*message.Content, "", nil)
 			}
-			s.Thinking, s.ToolCalls = s.Thinking+message.Reasoning, append(s.ToolCalls, message.ToolCalls...)
+			h.add("", message.Reasoning, message.ToolCalls)
 		} else {
-			s.Text += *c.Text
+			h.add(*c.Text, "", nil)
 		}
 		if c.FinishReason != nil {
 			h.ended = *c.FinishReason == stopReason || *c.FinishReason == "tool_calls"
@@ -183,6 +191,7 @@ func strict(data []byte, v any) bool {
 // whole is the answer, nil where it is not whole and good. Tools are called only by who was given some.
 func (h *hearing) whole(tools bool) *said {
 	s := &h.said
+	s.Text, s.Thinking = h.text.String(), h.thinking.String()
 	if h.odd || !h.ended || !h.counted || !h.closed || len(s.ToolCalls) > 0 && !tools || strings.TrimSpace(s.Text) == "" && len(s.ToolCalls) == 0 {
 		return nil
 	}

@@ -30,6 +30,7 @@ type Engine struct {
 	Provider      string
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
+	Sampled      bool                         // answers that chance decided are remembered too
 	Joins        *Joins                       // identical questions in flight; nil: each is answered by itself
 	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
 }
@@ -168,7 +169,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 		}
 	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
-	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
+	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(a) && (e.Sampled || repeatable(req)) {
 		a.Cache.Stored = true
 		e.Cache.Remember(key, near, kb.Change, a)
 	}
@@ -295,11 +296,8 @@ func nothingShown(kb KnowledgeBase, dropped []Dropped) string {
 	return fmt.Sprintf("Nothing in the knowledge base %q matches this question.", kb.Name)
 }
 
-// worthKeeping says whether an answer may be served again: whole, from a model, not cut at the token limit, and not
-// sampled unless a seed makes the sampling repeatable.
-func worthKeeping(req Request, a Answer) bool {
-	return !a.Degraded && a.DoneReason == "stop" && repeatable(req)
-}
+// worthKeeping says whether an answer may be served again: whole, from a model, and not cut at the token limit.
+func worthKeeping(a Answer) bool { return !a.Degraded && a.DoneReason == "stop" }
 
 // repeatable says whether the same question would get the same answer again.
 func repeatable(req Request) bool { return req.Temperature == 0 || req.Seed != nil }
