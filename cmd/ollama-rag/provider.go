@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"iter"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/cache"
-	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/openai"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/upstream"
@@ -49,24 +47,30 @@ func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation,
 // answerers completes an engine for each provider that is set up.
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}
+	h.traceStages(&common)
 	// server stands for the digests of models where a provider has none.
-	add := func(provider, server string, models rag.Models, generator rag.Generator) {
+	add := func(provider, server string, models rag.Models, generator rag.Generator, spend func() bool) {
 		engine := common
+		engine.Shadows = rag.NewShadows(spend)
+		h.shadows = append(h.shadows, engine.Shadows)
 		if h.metrics != nil {
 			generator = h.metrics.Generator(generator)
+		}
+		if h.tracer != nil {
+			generator = h.tracer.Generator(generator)
 		}
 		engine.Provider, engine.Models = provider, models
 		engine.Generator = cache.Generator{Generator: generator, Calls: h.calls, Sampled: h.config.CacheSampled, Server: server}
 		all[provider] = &engine
 	}
-	add(providerOllama, "", h.ollama, h.ollama)
+	add(providerOllama, "", newLastModels(h.ollama, h.store, h.log), h.ollama, h.upstream.SpendRetry)
 	if h.openai != nil {
 		key := ""
 		if len(h.config.OpenAIKey) > 0 {
 			key = h.config.OpenAIKey[0]
 		}
 		client := openai.New(h.openai, key, h.config.OpenAIModel)
-		add(providerOpenAI, h.config.OpenAIBaseURL, client, client)
+		add(providerOpenAI, h.config.OpenAIBaseURL, client, client, h.openai.SpendRetry)
 	}
 	return all
 }
@@ -102,7 +106,8 @@ func (h *house) waiting() upstream.QueueStats {
 }
 
 // openAIUpstream is the way to the OpenAI-compatible server, with breaker and pool of its own; nil where none is set up.
-func openAIUpstream(c config.Config, log *slog.Logger) (*upstream.Client, error) {
+func (h *house) openAIUpstream() (*upstream.Client, error) {
+	c := h.config
 	if !c.HasOpenAI() {
 		return nil, nil
 	}
@@ -110,7 +115,8 @@ func openAIUpstream(c config.Config, log *slog.Logger) (*upstream.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	u := upstreamConfig(c, log)
+	u := upstreamConfig(c, h.log)
+	h.traceUpstream(&u)
 	u.Hosts, u.Label, u.Server = []*url.URL{base}, openAILabel, "the OpenAI-compatible server"
 	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.OpenAIConnectTimeout, c.OpenAIReadTimeout, c.OpenAIReadTimeout
 	u.MaxRetries, u.RetryBackoff = c.OpenAIMaxRetries, max(c.OpenAIRetryBackoff, time.Millisecond)

@@ -53,6 +53,7 @@ func (c *Cache) Nearest(key rag.CacheKey, vector []float32, n int) ([]rag.Recall
 		if r, ok := c.serve(e.entry, e.similarity, e.change); ok {
 			if e.key != key {
 				r.Guard = string(Check(key.Question, e.key.Question))
+				r.Withheld = c.withholds(e.similarity)
 			}
 			out = append(out, r)
 		}

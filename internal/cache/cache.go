@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	mrand "math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,10 @@ type Cache struct {
 	changes map[string]uint64              // newest change of each knowledge base that was told
 	keep    *keeping                       // nil: entries end with the process
 
-	exact, semantic, misses         atomic.Uint64
+	contract contract
+	chance   func() float64 // 0 to 1: whether a served answer is made again
+
+	exact, semantic, misses, spared atomic.Uint64
 	evicted, expired, emptied, gone atomic.Uint64
 	stale                           map[rag.Stale]*atomic.Uint64 // every reason from the start
 	guarded                         map[Guard]*atomic.Uint64     // every guard from the start
@@ -52,7 +56,7 @@ type passage struct {
 // New makes an empty cache.
 func New(c rag.CacheConfig) *Cache {
 	cache := &Cache{
-		now: time.Now, config: c, entries: map[rag.CacheKey]*list.Element{}, byID: map[string]*entry{}, recent: list.New(), scopes: map[string]map[*entry]struct{}{}, changes: map[string]uint64{},
+		now: time.Now, chance: mrand.Float64, contract: contract{maxError: c.MaxError}, config: c, entries: map[rag.CacheKey]*list.Element{}, byID: map[string]*entry{}, recent: list.New(), scopes: map[string]map[*entry]struct{}{}, changes: map[string]uint64{},
 		stale: map[rag.Stale]*atomic.Uint64{}, guarded: map[Guard]*atomic.Uint64{},
 	}
 	for _, guard := range Guards() {
@@ -89,7 +93,7 @@ func (c *Cache) alive(key rag.CacheKey) *entry {
 		return nil
 	}
 	e := el.Value.(*entry)
-	if c.old(e) {
+	if c.dead(e) {
 		c.remove(e)
 		c.expired.Add(1)
 		return nil
@@ -98,7 +102,8 @@ func (c *Cache) alive(key rag.CacheKey) *entry {
 	return e
 }
 
-func (c *Cache) old(e *entry) bool { return c.oldAt(c.now(), e) }
+// dead says whether an entry is too old to be served even where no model answers.
+func (c *Cache) dead(e *entry) bool { return c.now().Sub(e.made) > c.config.TTL+c.config.StaleIfError }
 
 func (c *Cache) oldAt(now time.Time, e *entry) bool { return now.Sub(e.made) > c.config.TTL }
 
@@ -113,24 +118,44 @@ func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bo
 		c.guarded[guard].Add(1)
 		return rag.Recalled{}, false
 	}
-	return c.serve(e, similarity, change)
+	r, ok := c.serve(e, similarity, change)
+	r.Withheld = ok && c.withholds(similarity)
+	return r, ok
+}
+
+// withholds says whether the error contract forbids to serve an answer of this similarity.
+func (c *Cache) withholds(similarity float64) bool {
+	return c.Config().ShadowRate > 0 && !c.contract.allows(similarity)
 }
 
 // Served counts a hit, and keeps that the evidence held at a change of the knowledge base. What held for another question says
 // nothing about the entry's own.
-func (c *Cache) Served(r rag.Recalled, status rag.CacheStatus, change uint64) {
-	if status == rag.CacheSemantic {
+func (c *Cache) Served(r rag.Recalled, status rag.CacheStatus, change uint64) (again bool) {
+	switch status {
+	case rag.CacheSemantic:
 		c.semantic.Add(1)
-		return
+		return c.chance() < c.Config().ShadowRate
+	case rag.CacheStale:
+		c.spared.Add(1)
+		return false
 	}
 	c.exact.Add(1)
 	if r.Change == change {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.byID[r.EntryID]; e != nil {
 		e.change = max(e.change, change)
+	}
+	return false
+}
+
+// Compared keeps whether an answer of the semantic tier was what the model says to the question.
+func (c *Cache) Compared(served rag.Recalled, fresh rag.Answer) {
+	config := c.Config()
+	if config.ShadowRate > 0 {
+		c.contract.add(sample{served.Similarity, sameAnswer(served.Answer, fresh)}, config.Threshold)
 	}
 }
 
@@ -202,7 +227,9 @@ func (c *Cache) scan(key rag.CacheKey, vector []float32) (best *entry, similarit
 }
 
 func (c *Cache) serve(e *entry, similarity float64, change uint64) (rag.Recalled, bool) {
-	r := rag.Recalled{Change: change, Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id}
+	config := c.Config()
+	r := rag.Recalled{Change: change, Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id, Spare: config.StaleIfError > 0}
+	r.Expired = r.Age > config.TTL
 	if err := json.Unmarshal(e.data, &r.Answer); err != nil {
 		return rag.Recalled{}, false
 	}
@@ -269,7 +296,7 @@ func (c *Cache) sweep() {
 	for el := c.recent.Front(); el != nil; {
 		e := el.Value.(*entry)
 		el = el.Next()
-		if c.old(e) {
+		if c.dead(e) {
 			c.remove(e)
 			c.expired.Add(1)
 		}
@@ -354,6 +381,7 @@ func (c *Cache) SetConfig(config rag.CacheConfig) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.config = config
+	c.contract.promise(config.MaxError, config.Threshold)
 	if !config.Enabled {
 		c.config.Size = 0
 	}
@@ -369,6 +397,7 @@ func (c *Cache) Stats() rag.CacheStats {
 	s := rag.CacheStats{
 		Enabled: c.config.Enabled,
 		Exact:   c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, Threshold: c.config.Threshold, TTL: c.config.TTL,
+		StaleServed: c.spared.Load(), Contract: c.contract.report(c.config.Threshold),
 		Evicted: c.evicted.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(), Stale: map[rag.Stale]uint64{}, Guarded: map[string]uint64{},
 	}
 	for guard, n := range c.guarded {

@@ -20,7 +20,7 @@ import (
 
 var callsConfig = CallsConfig{Enabled: true, MaxSize: 100, MaxBytes: 1 << 20, TTL: time.Hour}
 
-func said(key, data string) rag.KeptCall { return rag.KeptCall{Key: key, Data: []byte(data)} }
+func saying(key, data string) rag.KeptCall { return rag.KeptCall{Key: key, Data: []byte(data)} }
 
 func (c *Calls) has(key string) bool {
 	_, _, _, ok := c.Recall(key, 0)
@@ -30,7 +30,7 @@ func (c *Calls) has(key string) bool {
 func TestCallsAreServedUnderTheirKeyWithTheirAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCalls(callsConfig)
-		c.Remember(said("a", "one"))
+		c.Remember(saying("a", "one"))
 		time.Sleep(20 * time.Minute)
 		data, age, left, ok := c.Recall("a", 0)
 		if string(data) != "one" || age != 20*time.Minute || left != 40*time.Minute || !ok {
@@ -50,7 +50,7 @@ func TestCallsAreServedUnderTheirKeyWithTheirAge(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		forever := NewCalls(CallsConfig{Enabled: true, MaxSize: 1, MaxBytes: 1 << 20})
-		forever.Remember(said("a", "one"))
+		forever.Remember(saying("a", "one"))
 		time.Sleep(10 * 365 * 24 * time.Hour)
 		if _, _, left, ok := forever.Recall("a", 0); !ok || left > 0 {
 			t.Error("a TTL of 0 has no end", left)
@@ -97,7 +97,7 @@ func TestCallsStayWithinTheirBoundsAndTheLeastRecentlyUsedGoes(t *testing.T) {
 
 func TestCallsThatAreOffKeepAndCountNothing(t *testing.T) {
 	c := NewCalls(CallsConfig{MaxSize: 10, MaxBytes: 1 << 20})
-	if c.Remember(said("a", "one")) || c.has("a") || c.Stats() != (rag.CallStats{MaxSize: 10, MaxBytes: 1 << 20}) {
+	if c.Remember(saying("a", "one")) || c.has("a") || c.Stats() != (rag.CallStats{MaxSize: 10, MaxBytes: 1 << 20}) {
 		t.Errorf("%+v", c.Stats())
 	}
 }
@@ -163,14 +163,14 @@ func TestCallsOutliveARestart(t *testing.T) {
 			return c
 		}
 		c := reopen()
-		c.Remember(said("a", "one"))
+		c.Remember(saying("a", "one"))
 		time.Sleep(30 * time.Minute)
-		c.Remember(said("b", "two"))
+		c.Remember(saying("b", "two"))
 		c.Remember(rag.KeptCall{Key: "gone", DB: "kb"})
 		c.Clear("kb")
 		c.Close()
 		c.Close()
-		c.Remember(said("late", "kept in memory alone"))
+		c.Remember(saying("late", "kept in memory alone"))
 		if got := slices.Sorted(maps.Keys(file.kept)); !slices.Equal(got, []string{"a", "b"}) {
 			t.Fatal(got)
 		}
@@ -180,7 +180,7 @@ func TestCallsOutliveARestart(t *testing.T) {
 			t.Error("only b is young enough")
 		}
 		file.err = errors.New("disk full")
-		c.Remember(said("c", "three"))
+		c.Remember(saying("c", "three"))
 		synctest.Wait()
 		if !c.has("c") {
 			t.Error("a file that cannot be written takes nothing from memory")
@@ -258,6 +258,8 @@ func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
 	sampled.Temperature = .8
 	seeded.Temperature, seeded.Seed = .8, &seed
 	unknown, fresh, private := prompt, prompt, prompt
+	anew := prompt
+	anew.Fresh = true
 	unknown.Digest, fresh.NoRecall, private.NoRecall, private.NoRemember = "", true, true, true
 	for name, c := range map[string]struct {
 		chunks []rag.Chunk
@@ -270,7 +272,7 @@ func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
 		"good": {chunks: good, prompt: prompt, kept: true}, "cut": {chunks: good[:2], prompt: prompt}, "failed": {chunks: good[:2], err: errors.New("x"), prompt: prompt},
 		"too long": {chunks: []rag.Chunk{{Text: "It"}, {Done: true, DoneReason: "length"}}, prompt: prompt}, "empty": {chunks: good[2:], prompt: prompt},
 		"sampled": {chunks: good, prompt: sampled}, "sampled, wanted": {chunks: good, prompt: sampled, all: true, kept: true}, "seeded": {chunks: good, prompt: seeded, kept: true},
-		"unknown model": {chunks: good, prompt: unknown}, "known server": {chunks: good, prompt: unknown, server: "https://x/v1", kept: true},
+		"fresh": {chunks: good, prompt: anew}, "unknown model": {chunks: good, prompt: unknown}, "known server": {chunks: good, prompt: unknown, server: "https://x/v1", kept: true},
 		"no-cache": {chunks: good, prompt: fresh, kept: true}, "no-store": {chunks: good, prompt: private},
 	} {
 		g := Generator{Generator: &teller{chunks: c.chunks, err: c.err}, Calls: NewCalls(callsConfig), Sampled: c.all, Server: c.server}

@@ -22,7 +22,7 @@ type Generator struct {
 
 // Generate implements rag.Generator.
 func (g Generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
-	if p.NoRecall && p.NoRemember || p.Digest == "" && g.Server == "" || !g.Sampled && p.Temperature != 0 && p.Seed == nil {
+	if p.Fresh || p.NoRecall && p.NoRemember || p.Digest == "" && g.Server == "" || !g.Sampled && p.Temperature != 0 && p.Seed == nil {
 		return g.Generator.Generate(ctx, p)
 	}
 	return func(yield func(rag.Chunk, error) bool) {
@@ -56,7 +56,7 @@ func (g Generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chu
 }
 
 func (g Generator) keyOf(p rag.Prompt) string {
-	p.DB, p.Passages, p.NoRecall, p.NoRemember, p.MaxAge = "", nil, false, false, 0
+	p.DB, p.Passages, p.NoRecall, p.NoRemember, p.MaxAge, p.Class = "", nil, false, false, 0, 0
 	data, _ := json.Marshal(struct { // plain values: encoding cannot fail
 		Server string
 		Prompt rag.Prompt

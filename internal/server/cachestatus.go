@@ -19,7 +19,7 @@ func wishes(h http.Header, r *rag.Request) {
 func (s *Server) tellCache(h http.Header, c rag.CacheInfo) {
 	hit := fmt.Sprintf("; hit; ttl=%d; key=%q; detail=%s; similarity=%.3f", int64(s.Cache.Config().TTL.Seconds()-c.Age), c.EntryID, c.Status, c.Similarity)
 	status := map[rag.CacheStatus]string{
-		rag.CacheExact: hit, rag.CacheSemantic: hit, rag.CacheMiss: "; fwd=miss", rag.CacheBypass: "; fwd=bypass", rag.CacheCoalesced: "; fwd=miss; collapsed",
+		rag.CacheExact: hit, rag.CacheSemantic: hit, rag.CacheStale: hit, rag.CacheMiss: "; fwd=miss", rag.CacheBypass: "; fwd=bypass", rag.CacheCoalesced: "; fwd=miss; collapsed",
 	}[c.Status]
 	if c.EntryID != "" {
 		status = hit // a follower of an answer that was kept got a kept one

@@ -127,6 +127,7 @@ func (s *Server) cacheView() map[string]any {
 		"enabled": c.Enabled, "hits": c.Exact + c.Semantic, "misses": c.Misses, "coalesced": c.Coalesced, "hit_rate": c.HitRate(), "semantic_hits": c.Semantic, "exact_hits": c.Exact,
 		"size": c.Size, "max_size": c.MaxSize, "total_requests": c.Exact + c.Semantic + c.Misses, "fill_ratio": c.FillRatio(),
 		"evictions": c.Evicted, "expirations": c.Expired, "invalidations": c.Changed, "cleared": c.Cleared, "stale": c.Stale, "guard_rejections": c.Guarded,
+		"stale_served": c.StaleServed, "contract": contractView(c.Contract),
 		"similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "semantic_hit_rate": share(c.Semantic, c.Exact+c.Semantic),
 	}
 }
@@ -136,6 +137,12 @@ func (s *Server) callsView() map[string]any {
 	return map[string]any{
 		"enabled": c.Enabled, "hits": c.Hits, "misses": c.Misses, "hit_rate": c.HitRate(), "coalesced": c.Coalesced, "size": c.Size, "max_size": c.MaxSize,
 		"bytes": c.Bytes, "max_bytes": c.MaxBytes, "ttl": c.TTL.Seconds(), "evictions": c.Evicted, "expirations": c.Expired,
+	}
+}
+
+func contractView(c rag.CacheContract) map[string]any {
+	return map[string]any{
+		"max_error": c.MaxError, "compared": c.Compared, "different": c.Different, "upper_bound": c.UpperBound, "semantic_tier": c.Tier, "effective_threshold": c.Least,
 	}
 }
 
