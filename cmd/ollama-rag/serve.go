@@ -104,7 +104,7 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	h.ollama = ollama.New(h.upstream, options)
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
-	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL})
+	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, Bytes: c.CacheBytes, TTL: c.CacheTTL})
 	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {

@@ -80,6 +80,7 @@ type Config struct {
 	CacheEnabled   bool
 	CacheThreshold float64
 	CacheSize      int
+	CacheBytes     int64
 	CacheTTL       time.Duration
 }
 
@@ -159,6 +160,7 @@ func (c *Config) settings() []*Setting {
 		flag(&c.CacheEnabled, "USE_SEMANTIC_CACHE", "", true, "remember answers"),
 		fraction(&c.CacheThreshold, "SEMANTIC_CACHE_THRESHOLD", 0.95, "least similarity of a question that is answered from memory"),
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
+		bytes(&c.CacheBytes, "SEMANTIC_CACHE_BYTES", 256<<20, "memory that kept answers may take", 1<<20),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
 	}
 }

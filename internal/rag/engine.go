@@ -168,8 +168,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
 	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
-		a.Cache.Stored = true
-		e.Cache.Remember(key, near, kb.Change, a)
+		a.Cache.Stored = e.Cache.Remember(key, near, kb.Change, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
 }

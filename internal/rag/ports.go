@@ -46,7 +46,7 @@ type Models interface {
 // where no embedder answered. Together they are one look-up, which ends, and is counted, with Served or Missed: Served says
 // for which change of the knowledge base the evidence holds, Missed which answer was refused, if there was one, and why.
 // Nearest is for explanations: the n nearest of the scope, those below the threshold too, and nothing is counted.
-// Remember keeps a whole, good answer, made from documents as of a change.
+// Remember keeps a whole, good answer, made from documents as of a change, and says whether it did.
 type Recaller interface {
 	On() bool // whether it takes part at all
 	RecallExact(key CacheKey) (Recalled, bool)
@@ -54,7 +54,7 @@ type Recaller interface {
 	Nearest(key CacheKey, vector []float32, n int) (kept []Recalled, threshold float64)
 	Served(r Recalled, status CacheStatus, change uint64)
 	Missed(refused *Recalled, why Stale)
-	Remember(key CacheKey, vector []float32, change uint64, a Answer)
+	Remember(key CacheKey, vector []float32, change uint64, a Answer) (kept bool)
 }
 
 // KnowledgeBases says whether a knowledge base exists and what state it is in.
