@@ -76,25 +76,32 @@ CREATE TABLE answers (
 )`, answersVersion)
 }
 
-// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written are left out.
+// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written leave the file.
 func (a *Answers) KeptAnswers(ctx context.Context) ([]rag.KeptAnswer, error) {
-	rows, err := a.db.QueryContext(ctx, `SELECT data, sum FROM answers ORDER BY made, id`)
+	rows, err := a.db.QueryContext(ctx, `SELECT id, data, sum FROM answers ORDER BY made, id`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var out []rag.KeptAnswer
+	var torn []string
 	for rows.Next() {
+		var id string
 		var data, sum []byte
-		if err := rows.Scan(&data, &sum); err != nil {
+		if err := rows.Scan(&id, &data, &sum); err != nil {
 			return out, err
 		}
 		var k rag.KeptAnswer
-		if want := sha256.Sum256(data); string(sum) == string(want[:]) && json.Unmarshal(data, &k) == nil {
+		if want := sha256.Sum256(data); string(sum) == string(want[:]) && json.Unmarshal(data, &k) == nil && k.ID == id {
 			out = append(out, k)
+		} else {
+			torn = append(torn, id)
 		}
 	}
-	return out, rows.Err()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(torn) == 0 {
+		return out, err
+	}
+	return out, a.KeepAnswers(ctx, nil, torn)
 }
 
 // KeepAnswers implements rag.AnswerKeeper. What is removed is overwritten, in the log too.
