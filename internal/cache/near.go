@@ -81,7 +81,7 @@ func (s *shelf) nearest(unit []float32) (best *entry, similarity float64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	most := float32(-2)
-	for _, c := range vec.Contenders(nil, unit, &s.Matrix) {
+	for _, c := range vec.Contenders(unit, &s.Matrix) {
 		if c.Most < most {
 			continue
 		}

@@ -46,7 +46,7 @@ func TestWhateverIsNearestContends(t *testing.T) {
 			best = max(best, Dot(v, q))
 		}
 		contends := map[int]bool{}
-		for _, c := range Contenders(nil, q, m) {
+		for _, c := range Contenders(q, m) {
 			contends[c.Row] = true
 			if got := Dot(vectors[c.Row], q); got > c.Most {
 				t.Fatalf("row %d has %g, at most %g was said", c.Row, got, c.Most)
@@ -62,8 +62,32 @@ func TestWhateverIsNearestContends(t *testing.T) {
 
 func TestFewContendWhereOneIsNear(t *testing.T) {
 	m, vectors := clustered(rand.New(rand.NewPCG(1, 2)), 384, 3000, 1)
-	if got := Contenders(nil, vectors[7], m); len(got) != 1 || got[0].Row != 7 {
+	if got := Contenders(vectors[7], m); len(got) != 1 || got[0].Row != 7 {
 		t.Errorf("%v", got)
+	}
+}
+
+// So many rows are read in parts: the nearest is found wherever it stands.
+func TestTheNearestOfManyContends(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	m, vectors := clustered(rng, 16, 2*partRows+100, 1e-3)
+	for _, i := range []int{0, 1, partRows - 1, partRows, partRows + block + 1, 2*partRows + 98, 2*partRows + 99} {
+		q, best := vectors[i], 0
+		for j, v := range vectors {
+			if Dot(v, q) > Dot(vectors[best], q) {
+				best = j
+			}
+		}
+		rows := map[int]bool{}
+		for _, c := range Contenders(q, m) {
+			if rows[c.Row] {
+				t.Errorf("row %d contends twice", c.Row)
+			}
+			rows[c.Row] = true
+		}
+		if !rows[best] || len(rows) > len(vectors)/10 {
+			t.Errorf("row %d is nearest to %d: %t, of %d", best, i, rows[best], len(rows))
+		}
 	}
 }
 
