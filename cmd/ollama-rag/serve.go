@@ -208,6 +208,10 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 
 // handler is the API over the house. bound is where it listens, nil inside this process.
 func (h *house) handler(bound net.Addr) http.Handler {
+	return server.New(h.serverConfig(bound)).Handler()
+}
+
+func (h *house) serverConfig(bound net.Addr) server.Config {
 	c := h.config
 	var engine server.Engine = h.engines
 	cfg := server.Config{
@@ -224,7 +228,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	for _, r := range h.gateway().Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
-	return server.New(cfg).Handler()
+	return cfg
 }
 
 // close ends the parts in the order in which they depend on each other.
