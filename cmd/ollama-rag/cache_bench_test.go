@@ -5,13 +5,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"iter"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -35,7 +38,7 @@ const (
 )
 
 // BenchmarkAnswerCacheExact compares an answer from the exact tier, through the whole server, with a handler that does nothing in the
-// same server: 32 clients that do as little as they can, in turns. `make bench-cache` runs it.
+// same server, in turns: 32 clients that do as little as they can, and 32 of net/http. The log is written, to nowhere. `make bench-cache` runs it.
 func BenchmarkAnswerCacheExact(b *testing.B) {
 	stub := ollamatest.New(b)
 	stub.SetText("The breaker opens after 5 consecutive failures [1]. It stays open for 30 seconds, then lets 3 probes through [1].")
@@ -53,7 +56,13 @@ func BenchmarkAnswerCacheExact(b *testing.B) {
 		b.Fatalf("%v", kept.header)
 	}
 	own := []string{"Vary", "X-Request-ID", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Cross-Origin-Resource-Policy", "Content-Security-Policy"}
+	nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer nowhere.Close()
 	c := h.serverConfig(nil)
+	c.Log = slog.New(slog.NewTextHandler(nowhere, nil))
 	c.Routes = append(c.Routes, server.Route{Pattern: "POST /bench/empty", Role: "read", Serve: func(w http.ResponseWriter, _ *http.Request) error {
 		for _, name := range own { // routes of other APIs lose what our own have
 			w.Header().Set(name, kept.header.Get(name))
@@ -64,20 +73,27 @@ func BenchmarkAnswerCacheExact(b *testing.B) {
 	srv := httptest.NewServer(server.New(c).Handler())
 	defer srv.Close()
 	addr := srv.Listener.Addr().String()
-	hit, empty := request(addr, "/api/query", question), request(addr, "/bench/empty", question)
-	load(b, addr, hit, benchRound)
-	load(b, addr, empty, benchRound)
-	var hits, empties, ratios []float64
-	for range benchRounds * b.N {
-		x, y := load(b, addr, hit, benchRound), load(b, addr, empty, benchRound)
-		hits, empties, ratios = append(hits, x), append(empties, y), append(ratios, x/y)
+	for name, client := range map[string]func(addr, path, body string) (ask func() error, leave func(), err error){"bare clients": bareClient, "net/http clients": httpClient} {
+		b.Run(name, func(b *testing.B) {
+			measure := func(path string) float64 {
+				return load(b, func() (func() error, func(), error) { return client(addr, path, question) })
+			}
+			measure("/api/query")
+			measure("/bench/empty")
+			var hits, empties, ratios []float64
+			for range benchRounds * b.N {
+				x, y := measure("/api/query"), measure("/bench/empty")
+				hits, empties, ratios = append(hits, x), append(empties, y), append(ratios, x/y)
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(median(hits), "hits/s")
+			b.ReportMetric(median(empties), "empty/s")
+			b.ReportMetric(median(ratios), "ratio")
+			b.ReportMetric(slices.Min(ratios), "ratio-min")
+			b.ReportMetric(slices.Max(ratios), "ratio-max")
+			b.ReportMetric(float64(len(kept.body)), "body-bytes")
+		})
 	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(hits), "hits/s")
-	b.ReportMetric(median(empties), "empty/s")
-	b.ReportMetric(median(ratios), "ratio")
-	b.ReportMetric(slices.Min(ratios), "ratio-min")
-	b.ReportMetric(float64(len(kept.body)), "body-bytes")
 }
 
 func median[T int | int64 | float64 | time.Duration](v []T) T {
@@ -85,12 +101,43 @@ func median[T int | int64 | float64 | time.Duration](v []T) T {
 	return v[len(v)/2]
 }
 
-func request(addr, path, body string) []byte {
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, addr, len(body), body)
+// bareClient sends the same bytes on a connection of its own.
+func bareClient(addr, path, body string) (ask func() error, leave func(), err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := bufio.NewReaderSize(conn, 32<<10)
+	request := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, addr, len(body), body)
+	ask = func() error {
+		if _, err := conn.Write(request); err != nil {
+			return err
+		}
+		return skipAnswer(r)
+	}
+	return ask, func() { _ = conn.Close() }, nil
 }
 
-// load sends the same request over and over, by 32 clients on connections of their own, and gives the answers a second.
-func load(b *testing.B, addr string, request []byte, length time.Duration) float64 {
+// httpClient is the client that programs in Go have.
+func httpClient(addr, path, body string) (ask func() error, leave func(), err error) {
+	transport := &http.Transport{}
+	client := &http.Client{Transport: transport}
+	ask = func() error {
+		resp, err := client.Post("http://"+addr+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s, %w", resp.Status, err)
+		}
+		return nil
+	}
+	return ask, transport.CloseIdleConnections, nil
+}
+
+// load lets 32 clients ask over and over, and gives the answers a second.
+func load(b *testing.B, client func() (func() error, func(), error)) float64 {
 	b.Helper()
 	var answers atomic.Int64
 	var failed atomic.Value
@@ -98,18 +145,14 @@ func load(b *testing.B, addr string, request []byte, length time.Duration) float
 	start := time.Now()
 	for range benchClients {
 		clients.Go(func() {
-			conn, err := net.Dial("tcp", addr)
+			ask, leave, err := client()
 			if err != nil {
 				failed.Store(err)
 				return
 			}
-			defer conn.Close()
-			r := bufio.NewReaderSize(conn, 32<<10)
-			for time.Since(start) < length {
-				if _, err := conn.Write(request); err == nil {
-					err = skipAnswer(r)
-				}
-				if err != nil {
+			defer leave()
+			for time.Since(start) < benchRound {
+				if err := ask(); err != nil {
 					failed.Store(err)
 					return
 				}
