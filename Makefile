@@ -11,7 +11,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 EMBEDDERS ?= builtin
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-cache bench-embed soak eval model cross clean real-ollama web-test
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-cache bench-embed soak eval model cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -45,6 +45,9 @@ fuzz: ## every fuzz target, FUZZTIME each
 
 bench: ## what search, breaker and instruments cost
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+bench-metrics: build ## what the instruments cost: on against off, interleaved
+	$(GO) run ./scripts/bench/metrics
 
 bench-gateway: build ## what the gateway costs beside nginx and a plain Go proxy, interleaved
 	$(GO) run ./scripts/bench/gateway

@@ -32,7 +32,7 @@ func connect(cmd *cobra.Command) (*api, error) {
 		return nil, err
 	}
 	c.LogLevel = max(c.LogLevel, slog.LevelWarn) // a command's output is its own
-	h, err := openHouse(cmd.Context(), c, newLogger(c))
+	h, err := openHouse(cmd.Context(), c, newLogger(c, c.LogLevel))
 	if held, ok := errors.AsType[*store.InUseError](err); ok && held.Server.URL != "" {
 		return &api{base: held.Server.URL, token: held.Server.Token, client: &http.Client{}, close: func() error { return nil }}, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/eval"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/search"
+	"github.com/ollama-rag/ollama-rag/internal/stat"
 	"github.com/ollama-rag/ollama-rag/internal/vec"
 )
 
@@ -25,7 +27,7 @@ var evalThresholds = []float64{.7, .75, .8, .85, .9, .925, .95, .97, .99}
 type cacheMeasure struct {
 	Set        string  `json:"set"`
 	Checks     string  `json:"checks"`
-	Threshold  float64 `json:"threshold"`
+	Threshold  float64 `json:"threshold"` // 0: each fold's own
 	Asked      int     `json:"asked"`
 	Could      int     `json:"could"` // questions that a remembered one of the same meaning was there for
 	Right      int     `json:"right"`
@@ -42,6 +44,7 @@ type cacheCandidate struct {
 	asked, stored int
 	similarity    float64
 	same          bool
+	fold          int
 	guard         cache.Guard
 }
 
@@ -61,7 +64,11 @@ func evaluateCache(ctx context.Context, f evalFlags, asJSON bool) error {
 		if i == 0 {
 			fmt.Printf("%s: %d asked, %d of them could be served\n%-44s %9s %6s %6s %9s %9s  %s\n", r.Set, r.Asked, r.Could, "checks", "threshold", "right", "wrong", "hit rate", "precision", "95 % interval")
 		}
-		fmt.Printf("%-44s %9.3f %6d %6d %9.3f %9.3f  %.3f to %.3f\n", r.Checks, r.Threshold, r.Right, r.Wrong, r.HitRate, r.Precision, r.Low, r.High)
+		threshold := fmt.Sprintf("%.3f", r.Threshold)
+		if r.Threshold == 0 {
+			threshold = "folds"
+		}
+		fmt.Printf("%-44s %9s %6d %6d %9.3f %9.3f  %.3f to %.3f\n", r.Checks, threshold, r.Right, r.Wrong, r.HitRate, r.Precision, r.Low, r.High)
 	}
 	if !asJSON {
 		printGuards(candidates)
@@ -85,9 +92,11 @@ func measureCache(ctx context.Context, path string) (out []cacheMeasure, candida
 	if err != nil {
 		return nil, nil, err
 	}
+	guarded := func(c cacheCandidate) bool { return c.guard == "" }
 	checks := []cacheCheck{
-		{"threshold", func(cacheCandidate) bool { return true }},
-		{"with guards", func(c cacheCandidate) bool { return c.guard == "" }},
+		{"threshold", func(cacheCandidate) bool { return true }, 1},
+		{"with guards", guarded, 1},
+		{"with guards, refused: the next", guarded, nextTries},
 	}
 	if set.Earlier {
 		ev, err := newCacheEvidence(ctx, m, path, set)
@@ -95,26 +104,75 @@ func measureCache(ctx context.Context, path string) (out []cacheMeasure, candida
 			return nil, nil, err
 		}
 		for _, v := range ev.verifiers() {
-			checks = append(checks, v, cacheCheck{"guards, " + v.name, func(c cacheCandidate) bool { return c.guard == "" && v.pass(c) }})
+			both := func(c cacheCandidate) bool { return c.guard == "" && v.pass(c) }
+			checks = append(checks, cacheCheck{v.name, v.pass, 1}, cacheCheck{"guards, " + v.name, both, 1})
+			if v.served {
+				checks = append(checks, cacheCheck{"guards, " + v.name + ", refused: the next", both, nextTries})
+			}
 		}
 	}
 	for _, check := range checks {
 		for _, threshold := range evalThresholds {
 			r := cacheMeasure{Set: set.Name, Checks: check.name, Threshold: threshold, Asked: asked, Could: could}
 			for _, list := range candidates {
-				r.take(list, threshold, check.pass)
+				r.take(list[:min(len(list), check.tries)], threshold, check.pass)
 			}
 			r.sum()
 			out = append(out, r)
 		}
+		r := crossFit(candidates, check)
+		r.Set, r.Checks, r.Asked, r.Could = set.Name, check.name, asked, could
+		r.sum()
+		out = append(out, r)
 	}
 	return out, candidates, nil
 }
 
 // cacheCheck is one way to decide whether a near question is served.
 type cacheCheck struct {
-	name string
-	pass func(cacheCandidate) bool
+	name  string
+	pass  func(cacheCandidate) bool
+	tries int // how many of the nearest are looked at; the cache looks at one
+}
+
+// Of a threshold that is fitted: in how many folds, and for which precision in the others.
+const (
+	evalFolds     = 5
+	evalPrecision = .99
+	evalStep      = .005 // between the thresholds that are tried, from evalThresholds[0] on
+	nextTries     = 3    // candidates, where what is refused for the nearest is tried with the next
+)
+
+// crossFit counts every question under the threshold that serves most right ones at evalPrecision in the other folds, so that no row
+// is judged by a threshold that was chosen by it.
+func crossFit(candidates [][]cacheCandidate, check cacheCheck) (total cacheMeasure) {
+	var best [evalFolds]cacheMeasure
+	for fold := range best {
+		best[fold].Threshold = 1
+	}
+	for step := 0; evalThresholds[0]+float64(step)*evalStep <= 1; step++ {
+		threshold := evalThresholds[0] + float64(step)*evalStep
+		var all cacheMeasure
+		var in [evalFolds]cacheMeasure
+		for _, list := range candidates {
+			if len(list) > 0 {
+				list = list[:min(len(list), check.tries)]
+				all.take(list, threshold, check.pass)
+				in[list[0].fold].take(list, threshold, check.pass)
+			}
+		}
+		for fold := range best {
+			right, wrong := all.Right-in[fold].Right, all.Wrong-in[fold].Wrong
+			if b := &best[fold]; right > b.Could && float64(right) >= evalPrecision*float64(right+wrong) {
+				*b = in[fold]
+				b.Could, b.Threshold = right, threshold // right ones in the other folds
+			}
+		}
+	}
+	for _, b := range best {
+		total.Right, total.Wrong = total.Right+b.Right, total.Wrong+b.Wrong
+	}
+	return total
 }
 
 // take counts what is served.
@@ -143,7 +201,7 @@ func (r *cacheMeasure) sum() {
 	}
 	r.HitRate = float64(served) / float64(max(1, r.Asked))
 	r.PassedSame = float64(r.Right) / float64(max(1, r.Could))
-	r.Low, r.High = eval.ClopperPearson(r.Right, served)
+	r.Low, r.High = stat.ClopperPearson(r.Right, served)
 }
 
 // nearestCached gives, for each question asked, the nearest remembered ones that reach the least threshold.
@@ -170,11 +228,11 @@ func nearestCached(ctx context.Context, m rag.Embedder, set eval.CacheSet) (out 
 			same := s.Meaning == q.Meaning
 			possible = possible || same
 			if similarity := cache.Similarity(float64(vec.Dot(vectors[i], vectors[j]))); similarity >= evalThresholds[0] {
-				list = append(list, cacheCandidate{asked: i, stored: j, similarity: similarity, same: same})
+				list = append(list, cacheCandidate{asked: i, stored: j, similarity: similarity, same: same, fold: foldOf(q.Group)})
 			}
 		}
 		slices.SortStableFunc(list, func(a, b cacheCandidate) int { return cmp.Compare(b.similarity, a.similarity) })
-		list = list[:min(len(list), 1)] // as the cache does: what is refused for the nearest is not tried with the next
+		list = list[:min(len(list), nextTries)]
 		for n, c := range list {
 			list[n].guard = cache.Check(q.Text, set.Questions[c.stored].Text)
 		}
@@ -184,6 +242,13 @@ func nearestCached(ctx context.Context, m rag.Embedder, set eval.CacheSet) (out 
 		out = append(out, list)
 	}
 	return out, asked, could, nil
+}
+
+// foldOf is the same for all questions of a group, whatever else is in the set.
+func foldOf(group string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(group)) // cannot fail
+	return int(h.Sum32() % evalFolds)
 }
 
 // printGuards says what each guard refused among the nearest candidates: wrong ones, and right ones.
@@ -262,7 +327,14 @@ func newCacheEvidence(ctx context.Context, m rag.Embedder, dir string, set eval.
 	return ev, nil
 }
 
-func (ev *cacheEvidence) verifiers() []cacheCheck {
+// verifier is a way to look at evidence.
+type verifier struct {
+	name   string
+	pass   func(cacheCandidate) bool
+	served bool // it is the cache's own
+}
+
+func (ev *cacheEvidence) verifiers() []verifier {
 	cited := func(c cacheCandidate) bool {
 		return !slices.ContainsFunc(ev.answers[c.stored].Citations, func(ct rag.Citation) bool {
 			return !slices.ContainsFunc(ev.shown[c.asked], func(h rag.Hit) bool { return h.Passage.ID == ct.Passage })
@@ -274,11 +346,11 @@ func (ev *cacheEvidence) verifiers() []cacheCheck {
 	sentence := func(c cacheCandidate) bool {
 		return rag.CitesBest(ev.questions[c.asked].Text, ev.answers[c.stored], ev.shown[c.asked])
 	}
-	out := []cacheCheck{{"cited in top k", cited}, {"sentence", sentence}}
+	out := []verifier{{"cited in top k", cited, false}, {"sentence", sentence, false}}
 	for _, least := range []float64{.4, .6, .8} {
-		out = append(out, cacheCheck{fmt.Sprintf("rank overlap %.1f", least), overlap(least)})
+		out = append(out, verifier{fmt.Sprintf("rank overlap %.1f", least), overlap(least), false})
 	}
-	return append(out, cacheCheck{"evidence (all three, as served)", func(c cacheCandidate) bool {
+	return append(out, verifier{"evidence (all three, as served)", func(c cacheCandidate) bool {
 		return rag.Agree(ev.questions[c.asked].Text, ev.answers[c.stored], ev.shown[c.asked]) == ""
-	}})
+	}, true})
 }

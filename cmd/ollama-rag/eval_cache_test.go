@@ -72,3 +72,23 @@ func TestEvalCountsWhatEvidenceRefuses(t *testing.T) {
 		t.Errorf("with evidence: %+v", r)
 	}
 }
+
+// A fold whose rows would want another threshold does not have it.
+func TestEvalFitsThresholdsOnTheOtherFolds(t *testing.T) {
+	row := func(fold int, similarity float64, same bool) []cacheCandidate {
+		return []cacheCandidate{{fold: fold, similarity: similarity, same: same}}
+	}
+	candidates := [][]cacheCandidate{row(0, .75, false), row(0, .95, true), {}}
+	for fold := 1; fold < evalFolds; fold++ {
+		candidates = append(candidates, row(fold, .8, true), row(fold, .78, true))
+	}
+	got := crossFit(candidates, cacheCheck{"all", func(cacheCandidate) bool { return true }, 1})
+	// Fold 0 is judged by .70, where the others have no wrong one; the others by one above .75, for the sake of fold 0.
+	if got.Right != 1+2*(evalFolds-1) || got.Wrong != 1 {
+		t.Errorf("%+v", got)
+	}
+	none := func(cacheCandidate) bool { return false }
+	if got := crossFit(candidates, cacheCheck{"none", none, 1}); got.Right+got.Wrong != 0 {
+		t.Errorf("%+v", got)
+	}
+}

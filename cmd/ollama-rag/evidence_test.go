@@ -241,7 +241,7 @@ func TestLaw6ADeletedPassageIsGoneBeforeAnybodyWasTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask(rag.CacheMiss) // neither index nor cache has heard of it
-	if n := s.cache.Stats().Stale[rag.StaleUnknown]; n != 1 {
+	if n := s.cache.Stats().Stale[rag.StaleGone]; n != 1 {
 		t.Errorf("%v", s.cache.Stats())
 	}
 }

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"iter"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/openai"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/upstream"
@@ -48,22 +46,28 @@ func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation,
 // answerers completes an engine for each provider that is set up.
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}
-	add := func(provider string, models rag.Models, generator rag.Generator) {
+	h.traceStages(&common)
+	add := func(provider string, models rag.Models, generator rag.Generator, spend func() bool) {
 		engine := common
+		engine.Shadows = rag.NewShadows(spend)
+		h.shadows = append(h.shadows, engine.Shadows)
 		engine.Provider, engine.Models, engine.Generator = provider, models, generator
 		if h.metrics != nil {
 			engine.Generator = h.metrics.Generator(generator)
 		}
+		if h.tracer != nil {
+			engine.Generator = h.tracer.Generator(engine.Generator)
+		}
 		all[provider] = &engine
 	}
-	add(providerOllama, h.ollama, h.ollama)
+	add(providerOllama, newLastModels(h.ollama, h.store, h.log), h.ollama, h.upstream.SpendRetry)
 	if h.openai != nil {
 		key := ""
 		if len(h.config.OpenAIKey) > 0 {
 			key = h.config.OpenAIKey[0]
 		}
 		client := openai.New(h.openai, key, h.config.OpenAIModel)
-		add(providerOpenAI, client, client)
+		add(providerOpenAI, client, client, h.openai.SpendRetry)
 	}
 	return all
 }
@@ -99,7 +103,8 @@ func (h *house) waiting() upstream.QueueStats {
 }
 
 // openAIUpstream is the way to the OpenAI-compatible server, with breaker and pool of its own; nil where none is set up.
-func openAIUpstream(c config.Config, log *slog.Logger) (*upstream.Client, error) {
+func (h *house) openAIUpstream() (*upstream.Client, error) {
+	c := h.config
 	if !c.HasOpenAI() {
 		return nil, nil
 	}
@@ -107,7 +112,8 @@ func openAIUpstream(c config.Config, log *slog.Logger) (*upstream.Client, error)
 	if err != nil {
 		return nil, err
 	}
-	u := upstreamConfig(c, log)
+	u := upstreamConfig(c, h.log)
+	h.traceUpstream(&u)
 	u.Hosts, u.Label, u.Server = []*url.URL{base}, openAILabel, "the OpenAI-compatible server"
 	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.OpenAIConnectTimeout, c.OpenAIReadTimeout, c.OpenAIReadTimeout
 	u.MaxRetries, u.RetryBackoff = c.OpenAIMaxRetries, max(c.OpenAIRetryBackoff, time.Millisecond)

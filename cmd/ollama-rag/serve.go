@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/search"
 	"github.com/ollama-rag/ollama-rag/internal/server"
 	"github.com/ollama-rag/ollama-rag/internal/store"
+	"github.com/ollama-rag/ollama-rag/internal/trace"
 	"github.com/ollama-rag/ollama-rag/internal/upstream"
 	"github.com/ollama-rag/ollama-rag/internal/web"
 )
@@ -59,6 +61,7 @@ Ctrl-C or SIGTERM lets running requests end, for 20 seconds at most.`,
 type house struct {
 	config    config.Config
 	log       *slog.Logger
+	logLevel  *slog.LevelVar
 	store     *store.Store
 	upstream  *upstream.Client
 	ollama    *ollama.Client
@@ -68,17 +71,19 @@ type house struct {
 	cache     *cache.Cache
 	answers   *store.Answers // the cache's file; nil: it lives in memory alone
 	joins     rag.Joins      // identical questions in flight, of every provider
+	shadows   []*rag.Shadows // served answers that are made again, by provider
 	extractor *extract.Extractor
 	ingest    *ingest.Service
 	engines   engines          // by provider
 	openai    *upstream.Client // nil: no OpenAI-compatible server is set up
 	metrics   *metrics.Metrics // nil: switched off
+	tracer    *trace.Tracer    // nil: switched off
 	token     string           // what the other commands of the same user send
 }
 
 // openHouse opens the data folder and wires the parts. Nothing is sent to a model server.
 func openHouse(ctx context.Context, c config.Config, log *slog.Logger) (*house, error) {
-	h := &house{config: c, log: log, token: rand.Text()}
+	h := &house{config: c, log: log, logLevel: new(slog.LevelVar), token: rand.Text()}
 	var err error
 	if h.store, err = store.Open(ctx, c.DataDir); err != nil {
 		return nil, err
@@ -95,7 +100,10 @@ func (h *house) wire(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if h.upstream, err = upstream.New(upstreamConfig(c, h.log)); err != nil {
+	h.tracer = h.newTracer()
+	u := upstreamConfig(c, h.log)
+	h.traceUpstream(&u)
+	if h.upstream, err = upstream.New(u); err != nil {
 		return usageError{err}
 	}
 	options := ollama.Options{NumThread: c.NumThread}
@@ -104,9 +112,12 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	h.ollama = ollama.New(h.upstream, options)
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
-	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, Bytes: c.CacheBytes, TTL: c.CacheTTL})
+	h.cache = cache.New(rag.CacheConfig{
+		Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, Bytes: c.CacheBytes, TTL: c.CacheTTL,
+		StaleIfError: c.CacheStale, ShadowRate: c.CacheShadow, MaxError: c.CacheMaxError,
+	})
 	h.keepAnswers(ctx)
-	h.extractor = extract.New(extract.Config{})
+	h.extractor = extract.New(extract.Config{CodeDir: filepath.Join(c.DataDir, "pdfium")})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
 		if path, err = filepath.Abs(path); err != nil {
 			return usageError{fmt.Errorf("EMBED_MODEL: %w", err)}
@@ -123,13 +134,13 @@ func (h *house) wire(ctx context.Context) error {
 		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
-	if h.openai, err = openAIUpstream(c, h.log); err != nil {
+	if h.openai, err = h.openAIUpstream(); err != nil {
 		return usageError{err}
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
 			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
-		}, version(), revision())
+		}, version(), revision(), c.MetricsNative)
 	}
 	h.engines = h.answerers(rag.Engine{
 		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Joins: &h.joins, Worth: embedders.worths.of,
@@ -137,6 +148,9 @@ func (h *house) wire(ctx context.Context) error {
 	})
 	return h.ingest.Start(ctx)
 }
+
+// contractSetting keeps what the error contract of the answer cache has compared.
+const contractSetting = "cache contract 1"
 
 // keepAnswers lets remembered answers outlive the process. A broken file costs them, not the start.
 func (h *house) keepAnswers(ctx context.Context) {
@@ -148,6 +162,15 @@ func (h *house) keepAnswers(ctx context.Context) {
 		h.answers = answers
 		err = h.cache.Keep(ctx, answers, h.log)
 	}
+	state, stateErr := h.store.Setting(ctx, contractSetting)
+	if stateErr != nil {
+		h.log.Warn("read how often the answer cache was wrong", "error", stateErr)
+	}
+	h.cache.Contract([]byte(state), func(state []byte) {
+		if err := h.store.SetSetting(context.Background(), contractSetting, string(state)); err != nil {
+			h.log.Warn("note how often the answer cache was wrong", "error", err)
+		}
+	}, h.log)
 	if err != nil {
 		h.log.Warn("the answer cache is not kept: remembered answers end with this process", "error", err)
 	}
@@ -213,18 +236,17 @@ func (h *house) handler(bound net.Addr) http.Handler {
 
 func (h *house) serverConfig(bound net.Addr) server.Config {
 	c := h.config
-	var engine server.Engine = h.engines
 	cfg := server.Config{
 		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
-		Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
+		LogQuestions: c.LogQuestions, Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
 	}
 	if h.metrics != nil {
-		engine = h.metrics.Engine(engine)
-		cfg.Metrics, cfg.Observe = h.metrics.Handler(), h.metrics.Route
+		cfg.Metrics = h.metrics.Handler()
 	}
-	cfg.Engine, cfg.Probe = engine, gateway.Probe
+	cfg.Observe, cfg.Engine = h.observe(h.engines)
+	cfg.Probe = gateway.Probe
 	for _, r := range h.gateway().Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
@@ -249,6 +271,7 @@ func (h *house) close() error {
 	if h.extractor != nil {
 		errs = append(errs, h.extractor.Close())
 	}
+	h.closeTracer()
 	if h.upstream != nil {
 		h.upstream.CloseIdleConnections()
 	}
@@ -260,11 +283,13 @@ func (h *house) close() error {
 }
 
 func serve(ctx context.Context, c config.Config) error {
-	log := newLogger(c)
-	h, err := openHouse(ctx, c, log)
+	level := new(slog.LevelVar)
+	level.Set(c.LogLevel)
+	h, err := openHouse(ctx, c, newLogger(c, level))
 	if err != nil {
 		return err
 	}
+	h.logLevel = level
 	err = h.listenAndServe(ctx)
 	return errors.Join(err, h.close())
 }
@@ -289,6 +314,11 @@ func (h *house) listenAndServe(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer withdraw()
+	endDebug, err := h.serveDebug()
+	if err != nil {
+		return errors.Join(usageError{err}, listener.Close())
+	}
+	defer func() { _ = endDebug() }()
 	srv := &http.Server{Handler: h.handler(listener.Addr()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
@@ -335,11 +365,11 @@ func (h *house) background(ctx context.Context) {
 		h.log.Error("load index", "db", h.config.DBName, "error", err)
 	}
 	h.warmUp(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		h.upstream.Watch(ctx)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { h.upstream.Watch(ctx) })
+	for _, s := range h.shadows {
+		watching.Go(func() { s.Run(ctx) })
+	}
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
 	for {
@@ -349,7 +379,7 @@ func (h *house) background(ctx context.Context) {
 				h.log.Error("keep search snapshots", "error", err)
 			}
 		case <-ctx.Done():
-			<-watched
+			watching.Wait()
 			return
 		}
 	}
@@ -445,8 +475,8 @@ func itself(base string, listening net.Addr) bool {
 	return host != nil && (host.Equal(tcp.IP) || host.IsLoopback() && (tcp.IP.IsUnspecified() || tcp.IP.IsLoopback()))
 }
 
-func newLogger(c config.Config) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.LogLevel}
+func newLogger(c config.Config, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}

@@ -13,7 +13,7 @@ import (
 const module = "github.com/ollama-rag/ollama-rag/"
 
 // leaves import the standard library and golang.org/x only.
-var leaves = []string{"breaker", "vec", "text", "problem", "wire"}
+var leaves = []string{"breaker", "vec", "text", "problem", "stat", "wire"}
 
 // adapters import rag and any leaves, never each other.
 var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "gateway", "ingest", "ollama", "openai", "search", "server", "store", "upstream", "worth"}
@@ -21,6 +21,7 @@ var adapters = []string{"cache", "chunk", "embed", "eval", "extract", "gateway",
 // only names the one package that may import a library.
 var only = map[string]string{
 	"github.com/prometheus/client_golang": "internal/metrics",
+	"go.opentelemetry.io/otel":            "internal/trace",
 	"modernc.org/sqlite":                  "internal/store",
 	"github.com/klippa-app/go-pdfium":     "internal/extract",
 	"github.com/spf13/cobra":              "cmd/ollama-rag",
@@ -61,7 +62,7 @@ func allowed(from, to string) bool {
 	switch {
 	case !inner:
 		return to != "ollamatest" && to != "archtest" // cmd sees all but the tests' own
-	case from == "metrics":
+	case from == "metrics" || from == "trace":
 		return to != "server" && to != "web"
 	case slices.Contains(adapters, from):
 		return to == "rag" || slices.Contains(leaves, to)

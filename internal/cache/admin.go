@@ -58,6 +58,7 @@ func (c *Cache) Nearest(key rag.CacheKey, vector []float32, n int) ([]rag.Recall
 		r := c.serve(e.entry, e.similarity, e.change)
 		if e.key != key {
 			r.Guard = string(Check(key.Question, e.key.Question))
+			r.Withheld = c.withholds(e.similarity)
 		}
 		out = append(out, r)
 	}

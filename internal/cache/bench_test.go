@@ -25,8 +25,8 @@ func spelt(n int) string {
 	return strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprint(n))
 }
 
-// sample is an answer with passages of 800 bytes, each quoted.
-func sample(i, passages int) rag.Answer {
+// keptSample is an answer with passages of 800 bytes, each quoted.
+func keptSample(i, passages int) rag.Answer {
 	a := rag.Answer{Text: fmt.Sprintf("%0600d", i)}
 	for n := range passages {
 		score := float64(n)
@@ -44,7 +44,7 @@ func full(b *testing.B) (*Cache, []float32) {
 	var last []float32
 	for i := range benchEntries {
 		last = randomUnit(r)
-		c.Remember(key(spelt(i)), last, 1, sample(i, 5))
+		c.Remember(key(spelt(i)), last, 1, keptSample(i, 5))
 	}
 	return c, last
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	mrand "math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Cache struct {
 	entries map[rag.CacheKey]*entry
 	byID    map[string]*entry
 	made    *list.List          // of *entry, in the order in which they were made: the first one expires first
+	spare   *list.List          // those of them that only serve where no model answers, the one that goes first in front
 	shelves map[shelfKey]*shelf // of entries with vectors, for the nearest question
 	worth   byWorth             // a heap: what is worth least comes first
 	floor   float64             // worth of what was evicted last
@@ -32,7 +34,10 @@ type Cache struct {
 	changes map[string]uint64   // newest change of each knowledge base that was told
 	keep    *keeping            // nil: entries end with the process
 
-	exact, semantic, misses                   atomic.Uint64
+	contract contract
+	chance   func() float64 // 0 to 1: whether a served answer is made again
+
+	exact, semantic, misses, spared           atomic.Uint64
 	evicted, outgrown, expired, emptied, gone atomic.Uint64
 	stale                                     map[rag.Stale]*atomic.Uint64 // every reason from the start
 	guarded                                   map[Guard]*atomic.Uint64     // every guard from the start
@@ -41,7 +46,8 @@ type Cache struct {
 // New makes an empty cache.
 func New(c rag.CacheConfig) *Cache {
 	cache := &Cache{
-		now: time.Now, config: c, entries: map[rag.CacheKey]*entry{}, byID: map[string]*entry{}, made: list.New(), shelves: map[shelfKey]*shelf{}, changes: map[string]uint64{},
+		now: time.Now, chance: mrand.Float64, contract: contract{maxError: c.MaxError}, config: c, entries: map[rag.CacheKey]*entry{}, byID: map[string]*entry{},
+		made: list.New(), spare: list.New(), shelves: map[shelfKey]*shelf{}, changes: map[string]uint64{},
 		stale: map[rag.Stale]*atomic.Uint64{}, guarded: map[Guard]*atomic.Uint64{},
 	}
 	for _, guard := range Guards() {
@@ -61,7 +67,7 @@ func (c *Cache) RecallExact(key rag.CacheKey) (rag.Recalled, bool) {
 	c.mu.Lock()
 	c.expire()
 	e := c.entries[key]
-	if e == nil || c.old(e) {
+	if e == nil || c.dead(e) {
 		c.mu.Unlock()
 		return rag.Recalled{}, false
 	}
@@ -102,24 +108,44 @@ func (c *Cache) RecallNear(key rag.CacheKey, vector []float32) (rag.Recalled, bo
 	if !near {
 		return rag.Recalled{}, false
 	}
-	return c.serve(e, similarity, change), true
+	r := c.serve(e, similarity, change)
+	r.Withheld = c.withholds(similarity)
+	return r, true
+}
+
+// withholds says whether the error contract forbids to serve an answer of this similarity.
+func (c *Cache) withholds(similarity float64) bool {
+	return c.Config().ShadowRate > 0 && !c.contract.allows(similarity)
 }
 
 // Served counts a hit, and keeps that the evidence held at a change of the knowledge base. What held for another question says
 // nothing about the entry's own.
-func (c *Cache) Served(r rag.Recalled, status rag.CacheStatus, change uint64) {
-	if status == rag.CacheSemantic {
+func (c *Cache) Served(r rag.Recalled, status rag.CacheStatus, change uint64) (again bool) {
+	switch status {
+	case rag.CacheSemantic:
 		c.semantic.Add(1)
-		return
+		return c.chance() < c.Config().ShadowRate
+	case rag.CacheStale:
+		c.spared.Add(1)
+		return false
 	}
 	c.exact.Add(1)
 	if r.Change == change {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.byID[r.EntryID]; e != nil {
 		e.change = max(e.change, change)
+	}
+	return false
+}
+
+// Compared keeps whether an answer of the semantic tier was what the model says to the question.
+func (c *Cache) Compared(served rag.Recalled, fresh rag.Answer) {
+	config := c.Config()
+	if config.ShadowRate > 0 {
+		c.contract.add(sample{served.Similarity, sameAnswer(served.Answer, fresh)}, config.Threshold)
 	}
 }
 
@@ -144,8 +170,10 @@ func (c *Cache) Missed(refused *rag.Recalled, why rag.Stale) {
 }
 
 func (c *Cache) serve(e *entry, similarity float64, change uint64) rag.Recalled {
+	config, age := c.Config(), c.now().Sub(e.made)
 	return rag.Recalled{
-		Change: change, Answer: e.copy(form{c, e}), Similarity: similarity, Age: c.now().Sub(e.made), Question: e.key.Question, EntryID: e.id,
+		Change: change, Answer: e.copy(form{c, e}), Similarity: similarity, Age: age, Question: e.key.Question, EntryID: e.id,
+		Spare: config.StaleIfError > 0, Expired: age > config.TTL,
 	}
 }
 
@@ -191,7 +219,8 @@ func (c *Cache) remove(e *entry) {
 	delete(c.entries, e.key)
 	delete(c.byID, e.id)
 	c.bytes -= e.bytes
-	c.made.Remove(e.turn)
+	c.made.Remove(e.turn) // from the list that it is in
+	c.spare.Remove(e.turn)
 	c.unshelve(e)
 	c.unrank(e)
 	c.later(e.id, nil)
@@ -266,9 +295,11 @@ func (c *Cache) SetConfig(config rag.CacheConfig) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.config = config
+	c.contract.promise(config.MaxError, config.Threshold)
 	if !config.Enabled {
 		c.config.Size = 0
 	}
+	c.renew()
 	c.expire()
 	c.room(0, 0)
 	c.config.Size = config.Size
@@ -280,8 +311,9 @@ func (c *Cache) Stats() rag.CacheStats {
 	defer c.mu.Unlock()
 	c.expire()
 	s := rag.CacheStats{
-		Enabled: c.config.Enabled, Size: len(c.entries), Bytes: c.bytes,
+		Enabled: c.config.Enabled, Size: c.made.Len(), Bytes: c.bytes,
 		Exact: c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, MaxBytes: c.config.Bytes, Threshold: c.config.Threshold, TTL: c.config.TTL,
+		StaleServed: c.spared.Load(), Contract: c.contract.report(c.config.Threshold),
 		Evicted: c.evicted.Load(), Outgrown: c.outgrown.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(),
 		Stale: map[rag.Stale]uint64{}, Guarded: map[string]uint64{}, Nearest: c.nearest.stats(),
 	}

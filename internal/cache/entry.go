@@ -26,7 +26,7 @@ type entry struct {
 	// Under Cache.mu.
 	change uint64 // the change of its knowledge base for which its passages were last found to hold
 	bytes  int64
-	turn   *list.Element // in Cache.made
+	turn   *list.Element // in Cache.made or Cache.spare
 	worth  float64
 	used   uint64 // when it was used last, in uses
 	place  int    // in Cache.worth

@@ -38,6 +38,10 @@ func (c *Cache) room(entries int, bytes int64) {
 		} else {
 			c.outgrown.Add(1)
 		}
+		if first := c.spare.Front(); first != nil {
+			c.remove(first.Value.(*entry))
+			continue
+		}
 		e := c.worth[0]
 		c.floor = e.worth
 		c.remove(e)
@@ -47,13 +51,32 @@ func (c *Cache) room(entries int, bytes int64) {
 // outgrows says whether so many bytes are more than there may be.
 func (c *Cache) outgrows(bytes int64) bool { return c.config.Bytes > 0 && bytes > c.config.Bytes }
 
-// expire removes what is too old.
+// expire puts what is too old aside, for when no model answers, and removes what is too old for that.
 func (c *Cache) expire() {
 	for first := c.made.Front(); first != nil && c.old(first.Value.(*entry)); first = c.made.Front() {
+		e := first.Value.(*entry)
+		c.made.Remove(first)
+		c.unshelve(e)
+		e.turn = c.spare.PushBack(e)
+	}
+	for first := c.spare.Front(); first != nil && c.dead(first.Value.(*entry)); first = c.spare.Front() {
 		c.remove(first.Value.(*entry))
 		c.expired.Add(1)
 	}
 }
+
+// renew takes back what was put aside and is not too old by new bounds.
+func (c *Cache) renew() {
+	for last := c.spare.Back(); last != nil && !c.old(last.Value.(*entry)); last = c.spare.Back() {
+		e := last.Value.(*entry)
+		c.spare.Remove(last)
+		c.shelve(e)
+		e.turn = c.made.PushFront(e)
+	}
+}
+
+// dead says whether an entry is too old to be served even where no model answers.
+func (c *Cache) dead(e *entry) bool { return c.now().Sub(e.made) > c.config.TTL+c.config.StaleIfError }
 
 func (c *Cache) old(e *entry) bool { return c.now().Sub(e.made) > c.config.TTL }
 

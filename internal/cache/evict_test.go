@@ -96,6 +96,7 @@ func TestLaw2WithEqualCostAndSizeTheLeastRecentlyUsedGoesFirst(t *testing.T) {
 func TestLaw2NothingIsEverOverItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		conf := rag.CacheConfig{Enabled: true, Threshold: .5, Size: rapid.IntRange(1, 8).Draw(t, "size"), Bytes: rapid.Int64Range(2000, 30_000).Draw(t, "bytes"), TTL: time.Hour}
+		conf.StaleIfError = time.Duration(rapid.IntRange(0, 1).Draw(t, "spare")) * time.Hour
 		c := New(conf)
 		now := time.Unix(1_000_000, 0)
 		c.now = func() time.Time { return now }
@@ -121,10 +122,11 @@ func TestLaw2NothingIsEverOverItsBounds(t *testing.T) {
 			case 8:
 				_ = c.Apply(t.Context(), "kb", rag.Update{Remove: []int64{rapid.Int64Range(1, 5).Draw(t, "gone")}})
 			case 9:
+				conf.TTL = time.Duration(rapid.IntRange(1, 3).Draw(t, "hours")) * time.Hour
 				conf.Size, conf.Bytes = rapid.IntRange(1, 8).Draw(t, "size"), rapid.Int64Range(2000, 30_000).Draw(t, "bytes")
 				c.SetConfig(conf)
 			}
-			if s := c.Stats(); s.Size > conf.Size || s.Bytes > conf.Bytes || s.Bytes < 0 || (s.Size == 0) != (s.Bytes == 0) {
+			if s := c.Stats(); s.Size > conf.Size || s.Bytes > conf.Bytes || s.Bytes < 0 || (len(c.entries) == 0) != (s.Bytes == 0) || len(c.entries) > conf.Size {
 				t.Fatalf("%+v, bounds %+v", s, conf)
 			}
 			whole(t, c)
@@ -137,7 +139,7 @@ func whole(t *rapid.T, c *Cache) {
 	var bytes int64
 	vectors := 0
 	for k, e := range c.entries {
-		if e.key != k || c.byID[e.id] != e || c.worth[e.place] != e || e.turn.Value != any(e) {
+		if e.key != k || c.byID[e.id] != e || c.worth[e.place] != e || e.turn.Value != any(e) || c.old(e) != (e.shelf == nil) {
 			t.Fatalf("%+v is lost", e)
 		}
 		if e.shelf != nil {
@@ -160,8 +162,8 @@ func whole(t *rapid.T, c *Cache) {
 		}
 		rows += len(s.rows)
 	}
-	if bytes != c.bytes || rows != vectors || len(c.byID) != len(c.entries) || len(c.worth) != len(c.entries) || c.made.Len() != len(c.entries) {
-		t.Fatalf("%d of %d bytes, %d of %d rows, %d entries, %d ids, %d in the heap, %d by age", bytes, c.bytes, rows, vectors, len(c.entries), len(c.byID), len(c.worth), c.made.Len())
+	if bytes != c.bytes || rows != vectors || len(c.byID) != len(c.entries) || len(c.worth) != len(c.entries) || c.made.Len()+c.spare.Len() != len(c.entries) {
+		t.Fatalf("%d of %d bytes, %d of %d rows, %d entries, %d ids, %d in the heap, %d by age", bytes, c.bytes, rows, vectors, len(c.entries), len(c.byID), len(c.worth), c.made.Len()+c.spare.Len())
 	}
 }
 
@@ -206,6 +208,40 @@ func TestWhatIsTooOldGoesBeforeWhatIsCheap(t *testing.T) {
 	})
 }
 
+// What is too old but may still serve where no model answers is found by the very same question alone, leaves before all others, and
+// comes back where the time is made longer.
+func TestLaw13WhatIsTooOldWaitsAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conf := config
+		conf.StaleIfError = time.Hour
+		c := New(conf)
+		c.Remember(key("old"), at(1), 1, costing(1000, 1))
+		time.Sleep(conf.TTL + 1)
+		if _, ok := c.RecallNear(key("near"), at(1)); ok || c.Stats().Size != 0 || c.Stats().Expired != 0 {
+			t.Errorf("near: %t, %+v", ok, c.Stats())
+		}
+		if r, ok := c.RecallExact(key("old")); !ok || !r.Expired || !r.Spare {
+			t.Errorf("exact: %t, %+v", ok, r)
+		}
+		conf.TTL = 2 * time.Hour
+		c.SetConfig(conf)
+		if r, ok := c.RecallNear(key("near"), at(1)); !ok || r.Expired || c.Stats().Size != 1 {
+			t.Errorf("with more time: %t, %+v", ok, c.Stats())
+		}
+		time.Sleep(time.Hour)
+		for _, q := range []string{"a", "b", "c"} {
+			c.Remember(key(q), nil, 1, costing(0, 1))
+		}
+		if got := left(c, "old", "a", "b", "c"); !slices.Equal(got, []string{"a", "b", "c"}) || c.Stats().Evicted != 1 {
+			t.Errorf("left %v, %+v", got, c.Stats())
+		}
+		time.Sleep(conf.TTL + conf.StaleIfError + 1)
+		if s := c.Stats(); s.Size != 0 || s.Bytes != 0 || s.Expired != 3 {
+			t.Errorf("in the end: %+v", s)
+		}
+	})
+}
+
 // What is counted is what the process really takes, within a sixth.
 func TestTheBytesThatAreCountedAreTaken(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -222,7 +258,7 @@ func TestTheBytesThatAreCountedAreTaken(t *testing.T) {
 		const entries = 3000
 		for i := range entries {
 			k := rag.CacheKey{DB: "kb", Scope: strings.Repeat("s", 64), Question: fmt.Sprintf("question %d", i)}
-			c.Remember(k, randomUnit(rng), 1, sample(i, passages))
+			c.Remember(k, randomUnit(rng), 1, keptSample(i, passages))
 		}
 		took, said := heap()-before, c.Stats().Bytes
 		t.Logf("%d passages: %d bytes an entry, %d counted", passages, took/entries, said/entries)

@@ -70,6 +70,7 @@ func (c *Cache) unshelve(e *entry) {
 	s.rows[e.row].row = e.row
 	s.rows[last] = nil
 	s.rows = s.rows[:last]
+	e.shelf = nil
 	if last == 0 {
 		delete(c.shelves, shelfKey{e.key.DB, e.key.Scope, len(e.vector)})
 	}

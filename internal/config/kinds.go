@@ -294,3 +294,32 @@ func DefaultDataDir() string {
 	}
 	return "ollama-rag-data"
 }
+
+// traceEndpoint checks the address that traces are posted to.
+func traceEndpoint(v string) error {
+	u, err := url.Parse(v)
+	if v != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		return errors.New("a URL such as http://127.0.0.1:4318 is allowed")
+	}
+	return nil
+}
+
+func traceHeader(v string) error {
+	name, _, ok := strings.Cut(v, "=")
+	if !ok || strings.TrimSpace(name) == "" {
+		return errors.New("NAME=VALUE is wanted for each header")
+	}
+	return nil
+}
+
+// debugAddr checks that an address is one of this machine alone.
+func debugAddr(v string) error {
+	if v == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(v)
+	if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return errors.New("an address on loopback such as 127.0.0.1:6060 is allowed")
+	}
+	return nil
+}

@@ -26,6 +26,13 @@ type Config struct {
 	DBName         string
 	LogLevel       slog.Level
 	LogFormat      string
+	LogQuestions   bool
+	TraceEndpoint  string
+	TraceHeaders   []string
+	TraceService   string
+	TraceRatio     float64
+	DebugAddr      string
+	MetricsNative  bool
 	Metrics        bool
 	DrainTimeout   time.Duration
 
@@ -82,6 +89,9 @@ type Config struct {
 	CacheSize      int
 	CacheBytes     int64
 	CacheTTL       time.Duration
+	CacheStale     time.Duration
+	CacheShadow    float64
+	CacheMaxError  float64
 }
 
 // settings lists every setting once.
@@ -106,7 +116,14 @@ func (c *Config) settings() []*Setting {
 		text(&c.DBName, "DB_NAME", "", "default", "knowledge base of requests that name none", dbName),
 		level(&c.LogLevel, "LOG_LEVEL", "info", "least level of log lines: debug, info, warn, error"),
 		choice(&c.LogFormat, "LOG_FORMAT", "text", "form of log lines", "text", "json"),
+		flag(&c.LogQuestions, "LOG_QUESTIONS", "", false, "write what was asked into the log"),
+		text(&c.TraceEndpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", "", "", "receiver of traces (OTLP over HTTP), such as http://127.0.0.1:4318; unset: none are made", traceEndpoint),
+		secrets(&c.TraceHeaders, "OTEL_EXPORTER_OTLP_HEADERS", "headers sent with traces, NAME=VALUE, comma-separated, or @FILE", traceHeader),
+		text(&c.TraceService, "OTEL_SERVICE_NAME", "", "ollama-rag", "name of this service in traces", notEmpty),
+		real(&c.TraceRatio, "OTEL_TRACES_SAMPLER_ARG", 1, "share of requests that are traced; one that comes with a traceparent decides by it", 0, 1),
+		text(&c.DebugAddr, "DEBUG_ADDR", "", "", "loopback address of profiles (pprof) and of what only an operator does, such as 127.0.0.1:6060; unset: none", debugAddr),
 		flag(&c.Metrics, "METRICS_ENABLED", "", true, "Prometheus metrics on /metrics"),
+		flag(&c.MetricsNative, "METRICS_NATIVE_HISTOGRAMS", "", false, "native histograms beside the classic ones; Prometheus before 3.0 with native histograms on then drops the classic ones, which dashboard and rules read"),
 		seconds(&c.DrainTimeout, "OLLAMA_RAG_DRAIN_TIMEOUT", 20*time.Second, "how long running requests may end after SIGTERM", 0, time.Hour),
 
 		choice(&c.Provider, "PROVIDER", "ollama", "kind of model server that answers questions which name none: ollama, openai", "ollama", "openai"),
@@ -162,5 +179,8 @@ func (c *Config) settings() []*Setting {
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
 		bytes(&c.CacheBytes, "SEMANTIC_CACHE_BYTES", 256<<20, "memory that kept answers may take", 1<<20),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
+		seconds(&c.CacheStale, "SEMANTIC_CACHE_STALE_IF_ERROR", 0, "how much older an answer may be, or behind its documents, that is served, marked stale, while no model answers; 0 is never", 0, 365*24*time.Hour),
+		real(&c.CacheShadow, "SEMANTIC_CACHE_SHADOW_RATE", 0.02, "share of answers to near questions that are made again to see whether they were right; 0 switches the error contract off", 0, 1),
+		real(&c.CacheMaxError, "SEMANTIC_CACHE_MAX_ERROR", 0.02, "largest share of answers to near questions that may differ from the model's, at 95 %; past it fewer are served, or none", 1e-6, 1),
 	}
 }

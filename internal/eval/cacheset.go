@@ -3,7 +3,6 @@ package eval
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ type CacheQuestion struct {
 	Meaning string // questions of one meaning may be answered by each other's answers
 	Stored  bool   // its answer is remembered
 	Asked   bool   // the cache is asked for it
+	Group   string // questions of one cluster or passage, which must not be on both sides of a split
 }
 
 // CacheSet says which questions may be answered from memory.
@@ -93,7 +93,7 @@ func readCacheRows(set CacheSet, path string) (CacheSet, error) {
 		case len(r.Questions) > 0:
 			for j, q := range r.Questions {
 				first := j == 0 && len(r.Questions) > 1 && i%3 != 2
-				set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, ".", j), Text: q, Meaning: id, Stored: first, Asked: !first})
+				set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, ".", j), Text: q, Meaning: id, Stored: first, Asked: !first, Group: id})
 			}
 		case r.A != "":
 			same := id
@@ -107,9 +107,9 @@ func readCacheRows(set CacheSet, path string) (CacheSet, error) {
 				set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, "a"), Text: r.A, Meaning: id, Stored: true})
 			}
 			seen[r.A] = true
-			set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, "b"), Text: r.B, Meaning: same, Asked: true})
+			set.Questions = append(set.Questions, CacheQuestion{ID: fmt.Sprint(i, "b"), Text: r.B, Meaning: same, Asked: true, Group: r.A})
 		default:
-			set.Questions = append(set.Questions, CacheQuestion{ID: id, Text: r.Text, Meaning: r.Category, Stored: true, Asked: true})
+			set.Questions = append(set.Questions, CacheQuestion{ID: id, Text: r.Text, Meaning: r.Category, Stored: true, Asked: true, Group: r.Category})
 		}
 	}
 	return set, nil
@@ -127,7 +127,7 @@ func readCacheBEIR(set CacheSet, dir string) (CacheSet, error) {
 	set.Name, set.Earlier = filepath.Base(filepath.Dir(dir))+"/"+beir.Name, true
 	for _, q := range beir.Questions {
 		meaning := fmt.Sprint(beir.Relevant[q.ID], strings.ToLower(strings.Join(answers[q.ID], "|")))
-		set.Questions = append(set.Questions, CacheQuestion{ID: q.ID, Text: q.Text, Meaning: meaning, Stored: true, Asked: true})
+		set.Questions = append(set.Questions, CacheQuestion{ID: q.ID, Text: q.Text, Meaning: meaning, Stored: true, Asked: true, Group: fmt.Sprint(beir.Relevant[q.ID])})
 	}
 	return set, nil
 }
@@ -144,48 +144,4 @@ func ReadAnswers(dir string) (map[string][]string, error) {
 		out[r.ID] = r.Answers
 	}
 	return out, err
-}
-
-// ClopperPearson is the exact two-sided 95 % interval of a share of which right of n were seen; 0 to 1 where n is 0.
-func ClopperPearson(right, n int) (low, high float64) {
-	const tail = .025
-	low, high = 0, 1
-	if right > 0 {
-		low = solve(func(p float64) bool { return atLeast(right, n, p) < tail })
-	}
-	if right < n {
-		high = solve(func(p float64) bool { return 1-atLeast(right+1, n, p) > tail })
-	}
-	return low, high
-}
-
-// solve finds the p up to which below holds.
-func solve(below func(p float64) bool) float64 {
-	low, high := 0.0, 1.0
-	for range 60 {
-		if mid := (low + high) / 2; below(mid) {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	return low
-}
-
-// atLeast is the chance of k or more of n at probability p.
-func atLeast(k, n int, p float64) float64 {
-	switch {
-	case k <= 0 || p >= 1:
-		return 1
-	case p <= 0:
-		return 0
-	}
-	ln, _ := math.Lgamma(float64(n + 1))
-	sum := 0.0
-	for i := k; i <= n; i++ {
-		a, _ := math.Lgamma(float64(i + 1))
-		b, _ := math.Lgamma(float64(n - i + 1))
-		sum += math.Exp(ln - a - b + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
-	}
-	return min(sum, 1)
 }

@@ -16,6 +16,7 @@ type Config struct {
 	MaxPages        int           // most pages of a PDF that are read, the rest is left out with a warning; 5000
 	MaxPDFMemory    int64         // memory of one PDF reader in bytes; 512 MiB
 	MaxPDFReaders   int           // PDFs read at once; 2
+	CodeDir         string        // folder for PDFium as machine code, so that the next process need not compile it; "": it is not kept
 	PDFIdle         time.Duration // an unused PDF runtime is given back after so long; 1 minute
 	MaxEntryBytes   int64         // largest part of a DOCX, unpacked, in bytes; 64 MiB
 	MaxArchiveBytes int64         // all parts of a DOCX that are read, unpacked, in bytes; 128 MiB

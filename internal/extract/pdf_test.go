@@ -5,6 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -168,6 +172,45 @@ func TestThePDFRuntimeIsGivenBackWhenItWasIdleForLong(t *testing.T) {
 			t.Errorf("closed %d times after a minute", pool.closed)
 		}
 	})
+}
+
+func TestThePackedPDFiumIsTheModules(t *testing.T) {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/klippa-app/go-pdfium").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "internal", "pdfium_wasm", "pdfium.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := unpackPDFium()
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v: run go run ./internal/extract/internal/packpdfium internal/extract/pdfium/pdfium.wasm.gz", len(got), err)
+	}
+}
+
+func TestDamagedMachineCodeIsMadeAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "pdfium")
+	read := func() {
+		e := New(Config{CodeDir: dir})
+		defer func() { _ = e.Close() }()
+		if x, err := e.Extract(t.Context(), "a.pdf", pdfOf([]string{lines("here")}, "")); err != nil || x.Text != "here" {
+			t.Errorf("%q, %v", x.Text, err)
+		}
+	}
+	read()
+	damaged := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		damaged++
+		return os.WriteFile(path, []byte("no machine code"), 0o600)
+	})
+	if err != nil || damaged == 0 {
+		t.Fatalf("%d files kept, %v", damaged, err)
+	}
+	read()
 }
 
 func TestNothingIsReadAfterClose(t *testing.T) {

@@ -52,7 +52,7 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 	req, _ := http.NewRequest(http.MethodGet, "/x", nil)
 	for name, f := range map[string]func(){
 		"Route":                     func() { route.ServeHTTP(out, req) },
-		"Route.observe":             func() { r.observe(w) },
+		"Route.observe":             func() { r.observe(w, req) },
 		"model.usage":               func() { of.usage(usage) },
 		"answered":                  func() { m.answered(answer) },
 		"answered from the cache":   func() { m.answered(&hit) },

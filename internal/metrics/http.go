@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ollama-rag/ollama-rag/internal/problem"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
 // Route counts and times the requests of one route, whose pattern is "METHOD /path" or a name.
@@ -18,7 +19,13 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 	if !ok {
 		method, route = otherName, pattern
 	}
-	r := &routeMetrics{route: route, method: method, requests: m.requests, duration: m.duration.WithLabelValues(route), firstByte: m.firstByte.WithLabelValues(route)}
+	r := &routeMetrics{
+		route: route, method: method, requests: m.requests, duration: m.duration.WithLabelValues(route), firstByte: m.firstByte.WithLabelValues(route),
+		leftByClient: m.leftByClient, leftByUpstream: m.leftByUpstream,
+	}
+	if strings.HasPrefix(route, gatewayRoutes) {
+		r.overhead = m.overhead
+	}
 	r.code(http.StatusOK)
 	pool := sync.Pool{New: func() any { return new(watchedWriter) }}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -27,7 +34,7 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 		*ww = watchedWriter{ResponseWriter: w, start: time.Now(), running: true}
 		defer func() {
 			m.inFlight.Dec()
-			r.observe(ww)
+			r.observe(ww, req)
 			ww.ResponseWriter = nil
 			pool.Put(ww)
 		}()
@@ -40,7 +47,11 @@ type routeMetrics struct {
 	route, method       string
 	requests            *prometheus.CounterVec
 	duration, firstByte prometheus.Observer
-	codes               [600]atomic.Pointer[prometheus.Counter]
+	overhead            prometheus.Observer // nil: not of this route
+
+	leftByClient, leftByUpstream prometheus.Counter
+
+	codes [600]atomic.Pointer[prometheus.Counter]
 }
 
 // code gives a status its counter, made when the status comes for the first time.
@@ -60,11 +71,29 @@ func statusText(status int) string {
 	return string([]byte{byte('0' + status/100), byte('0' + status/10%10), byte('0' + status%10)})
 }
 
-func (r *routeMetrics) observe(w *watchedWriter) {
+// gatewayRoutes begin the names of the routes of Ollama's and OpenAI's API that are counted together.
+const gatewayRoutes = "gateway_"
+
+func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
+	took, info := time.Since(w.start), rag.RequestOf(req.Context())
 	r.code(w.final()).Inc()
-	r.duration.Observe(time.Since(w.start).Seconds())
-	if w.status != 0 {
-		r.firstByte.Observe(w.first.Seconds())
+	if e, ok := r.duration.(prometheus.ExemplarObserver); ok && info != nil && info.Trace != "" {
+		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": info.Trace})
+	} else {
+		r.duration.Observe(took.Seconds())
+	}
+	if r.overhead != nil && info != nil {
+		r.overhead.Observe(max(took-info.Away(), 0).Seconds())
+	}
+	if w.status == 0 {
+		return
+	}
+	r.firstByte.Observe(w.first.Seconds())
+	switch {
+	case w.running || info != nil && info.Broken:
+		r.leftByUpstream.Inc()
+	case req.Context().Err() != nil:
+		r.leftByClient.Inc()
 	}
 }
 

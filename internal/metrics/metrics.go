@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -18,17 +19,28 @@ var (
 	byteBuckets   = []float64{.1, 1, 10, 120, 600}
 	answerBuckets = []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}
 	stageBuckets  = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	ownBuckets    = []float64{.0001, .00025, .0005, .001, .0025, .005, .01}
 	tokenBuckets  = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}
+)
+
+// Of native histograms: how much wider a bucket is than the one below, and how many there are at most.
+const (
+	nativeFactor  = 1.1
+	nativeBuckets = 100
 )
 
 // Metrics holds the instruments of what flows; Parts holds what is read at a scrape.
 type Metrics struct {
 	registry *prometheus.Registry
+	native   bool
 
 	requests  *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	firstByte *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
+	overhead  prometheus.Observer
+
+	leftByClient, leftByUpstream prometheus.Counter
 
 	queries   map[asking]*outcomes
 	errors    map[rag.Kind]prometheus.Counter
@@ -55,8 +67,9 @@ type model struct {
 type times struct{ response, first, perToken, load prometheus.Observer }
 
 // New makes the instruments and registers everything, every label set that can occur at 0.
-func New(parts Parts, version, revision string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+// native adds Prometheus' native histograms to the classic ones.
+func New(parts Parts, version, revision string, native bool) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), native: native}
 	m.registry.MustRegister(parts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	info := m.gaugeVec("app_info", "Build of this process; always 1.", "version", "revision", "goversion")
 	info.WithLabelValues(version, revision, runtime.Version()).Set(1)
@@ -68,7 +81,7 @@ func New(parts Parts, version, revision string) *Metrics {
 
 // Handler answers scrapes.
 func (m *Metrics) Handler() http.Handler {
-	scrape := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	scrape := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { scrape.ServeHTTP(&plainType{ResponseWriter: w}, r) })
 }
 
@@ -110,7 +123,11 @@ func (m *Metrics) gaugeVec(name, help string, labels ...string) *prometheus.Gaug
 }
 
 func (m *Metrics) histogramVec(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	opts := prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}
+	if m.native {
+		opts.NativeHistogramBucketFactor, opts.NativeHistogramMaxBucketNumber, opts.NativeHistogramMinResetDuration = nativeFactor, nativeBuckets, time.Hour
+	}
+	v := prometheus.NewHistogramVec(opts, labels)
 	m.registry.MustRegister(v)
 	return v
 }
@@ -120,6 +137,9 @@ func (m *Metrics) http() {
 	m.duration = m.histogramVec("http_request_duration_seconds", "Time from request to the end of the answer.", routeBuckets, "route")
 	m.firstByte = m.histogramVec("http_time_to_first_byte_seconds", "Time from request to the first byte of the answer.", byteBuckets, "route")
 	m.inFlight = m.gaugeVec("http_requests_in_flight", "HTTP requests that are being answered.").WithLabelValues()
+	m.overhead = m.histogramVec("gateway_overhead_seconds", "Time of a request of Ollama's or OpenAI's API that was not spent on the way to a model server, in its queue, or waiting for its bytes.", ownBuckets).WithLabelValues()
+	aborted := m.counterVec("http_streams_aborted_total", "Answers that ended after they had begun and before they were whole, by who broke off.", "side")
+	m.leftByClient, m.leftByUpstream = aborted.WithLabelValues("client"), aborted.WithLabelValues("upstream")
 }
 
 func (m *Metrics) rag() {

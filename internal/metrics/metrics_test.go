@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
@@ -36,7 +37,7 @@ func quiet() Parts {
 	}
 }
 
-func fresh() *Metrics { return New(quiet(), "1.0", "abc") }
+func fresh() *Metrics { return New(quiet(), "1.0", "abc", false) }
 
 var sample = regexp.MustCompile(`(?m)^(?:ollama_rag_)?(\w+(?:\{[^}]*\})?) (\S+)$`)
 
@@ -205,7 +206,7 @@ func TestTheCacheIsReadAtTheScrape(t *testing.T) {
 			Nearest: rag.Spread{Count: 4, Sum: 3.25, Buckets: map[float64]uint64{.5: 1, 1: 4}},
 		}
 	}
-	want(t, New(p, "", ""), map[string]float64{
+	want(t, New(p, "", "", false), map[string]float64{
 		`semcache_size`: 3, `semcache_fill_ratio`: .25, `semcache_bytes`: 4096,
 		`semcache_evictions_total{reason="size"}`: 1, `semcache_evictions_total{reason="bytes"}`: 2, `semcache_evictions_total{reason="expired"}`: 3,
 		`semcache_evictions_total{reason="changed"}`: 4, `semcache_evictions_total{reason="cleared"}`: 5,
@@ -345,7 +346,7 @@ func TestKnowledgeBasesBeyondTwentyAreAddedUp(t *testing.T) {
 		}
 		return out, nil
 	}
-	m := New(p, "", "")
+	m := New(p, "", "", false)
 	want(t, m, map[string]float64{`database_documents{db="kb00"}`: 0, `database_documents{db="kb19"}`: 19, `database_documents{db="other"}`: 245, `scrape_store_error`: 0})
 	if _, ok := scrape(t, m)[`database_documents{db="kb20"}`]; ok {
 		t.Error("the 21st knowledge base has a label of its own")
@@ -355,7 +356,7 @@ func TestKnowledgeBasesBeyondTwentyAreAddedUp(t *testing.T) {
 func TestAStoreThatFailsCostsAScrapeOnlyItsOwnFigures(t *testing.T) {
 	p := quiet()
 	p.Documents = func(context.Context) (map[string]int, error) { return nil, errors.New("locked") }
-	want(t, New(p, "", ""), map[string]float64{`scrape_store_error`: 1, `semcache_size`: 0, `ollama_healthy`: 1})
+	want(t, New(p, "", "", false), map[string]float64{`scrape_store_error`: 1, `semcache_size`: 0, `ollama_healthy`: 1})
 }
 
 func TestHostsHaveLabelsOfTheirOwn(t *testing.T) {
@@ -366,7 +367,7 @@ func TestHostsHaveLabelsOfTheirOwn(t *testing.T) {
 		b := upstream.HostStats{Label: "ollama_client/gpu2:11434", Requests: 3, Retries: []upstream.Count{{Label: "reset", Count: 3}, {Label: "connect", Count: 1}}}
 		return []upstream.HostStats{a, b}
 	}
-	want(t, New(p, "", ""), map[string]float64{
+	want(t, New(p, "", "", false), map[string]float64{
 		`circuit_breaker_state{breaker_name="ollama_client"}`:                       1,
 		`circuit_breaker_state{breaker_name="ollama_client/gpu2:11434"}`:            0,
 		`circuit_breaker_last_state_change_timestamp{breaker_name="ollama_client"}`: 1_800_000_000.5,
@@ -384,7 +385,7 @@ func TestTheHealthOfNoHostIsZero(t *testing.T) {
 		h.Breaker.State = breaker.Open
 		return []upstream.HostStats{h}
 	}
-	want(t, New(p, "", ""), map[string]float64{`ollama_healthy`: 0})
+	want(t, New(p, "", "", false), map[string]float64{`ollama_healthy`: 0})
 }
 
 // A model may have to be loaded from a slow disk first: answers have buckets past that time.
@@ -456,7 +457,7 @@ func TestSeriesStayBelowTheirBudget(t *testing.T) {
 		}
 		return out, nil
 	}
-	m := New(p, "", "")
+	m := New(p, "", "", false)
 	for route := range 29 { // 26 of our own, 3 for all of the gateway
 		for _, code := range []int{http.StatusOK, http.StatusBadRequest, http.StatusNotFound} {
 			h := m.Route(fmt.Sprintf("GET /%d", route), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
@@ -491,7 +492,7 @@ func TestModelsOfHostsShareTwentyNamesTheRestIsOther(t *testing.T) {
 			Waits: map[string]upstream.Waits{"chat": {Count: 3, Seconds: 1.5, Buckets: map[float64]uint64{1: 2}}},
 		}
 	}
-	m := New(p, "", "")
+	m := New(p, "", "", false)
 	want(t, m, map[string]float64{
 		`circuit_breaker_calls_total{breaker_name="a#m-19",status="failure"}`: 19,
 		`backend_model_places{backend="a",model="m-19"}`:                      2,
@@ -514,6 +515,83 @@ func TestModelsOfHostsShareTwentyNamesTheRestIsOther(t *testing.T) {
 	for series := range scrape(t, m) {
 		if strings.Contains(series, `"a#m-20"`) || strings.Contains(series, `"b#`) {
 			t.Errorf("%s is shown", series)
+		}
+	}
+}
+
+func TestOurOwnTimeIsTheWholeWithoutWhatWasWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := fresh()
+		ask := func(pattern string, own, away time.Duration) {
+			info := &rag.RequestInfo{}
+			req := httptest.NewRequestWithContext(rag.WithRequest(t.Context(), info), http.MethodPost, "/", nil)
+			m.Route(pattern, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				time.Sleep(own + away)
+				info.AddAway(away)
+				w.WriteHeader(http.StatusOK)
+			})).ServeHTTP(httptest.NewRecorder(), req)
+		}
+		ask("gateway_chat", 200*time.Microsecond, 10*time.Second)
+		ask("gateway_chat", 4*time.Millisecond, time.Second)
+		ask("POST /api/query", time.Second, 0)
+		want(t, m, map[string]float64{
+			`gateway_overhead_seconds_count`: 2, `gateway_overhead_seconds_bucket{le="0.00025"}`: 1, `gateway_overhead_seconds_bucket{le="0.0001"}`: 0,
+			`gateway_overhead_seconds_bucket{le="0.005"}`: 2, `gateway_overhead_seconds_bucket{le="0.0025"}`: 1,
+		})
+	})
+}
+
+func TestAnswersThatBreakOffAreCountedByWhoBrokeThemOff(t *testing.T) {
+	m := fresh()
+	ask := func(h func(http.ResponseWriter, *rag.RequestInfo, context.CancelFunc)) {
+		defer func() { _ = recover() }()
+		info := &rag.RequestInfo{}
+		ctx, cancel := context.WithCancel(rag.WithRequest(t.Context(), info))
+		defer cancel()
+		m.Route("GET /x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { h(w, info, cancel) })).
+			ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/x", nil))
+	}
+	begun := func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }
+	ask(func(w http.ResponseWriter, _ *rag.RequestInfo, _ context.CancelFunc) { begun(w) })
+	ask(func(_ http.ResponseWriter, _ *rag.RequestInfo, left context.CancelFunc) { left() }) // before it began
+	ask(func(w http.ResponseWriter, _ *rag.RequestInfo, left context.CancelFunc) { begun(w); left() })
+	ask(func(w http.ResponseWriter, info *rag.RequestInfo, _ context.CancelFunc) { begun(w); info.Broken = true })
+	ask(func(w http.ResponseWriter, _ *rag.RequestInfo, _ context.CancelFunc) {
+		begun(w)
+		panic(http.ErrAbortHandler)
+	})
+	want(t, m, map[string]float64{`http_streams_aborted_total{side="client"}`: 1, `http_streams_aborted_total{side="upstream"}`: 2})
+}
+
+func TestARequestThatIsTracedIsAnExemplar(t *testing.T) {
+	m := fresh()
+	for _, id := range []string{"", "4bf92f3577b34da6a3ce929d0e0e4736"} {
+		req := httptest.NewRequestWithContext(rag.WithRequest(t.Context(), &rag.RequestInfo{Trace: id}), http.MethodGet, "/x", nil)
+		m.Route("GET /x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), req)
+	}
+	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	req.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, req)
+	if n := strings.Count(w.Body.String(), `# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"}`); n != 1 || !strings.HasSuffix(w.Body.String(), "# EOF\n") {
+		t.Errorf("%d exemplars", n)
+	}
+}
+
+func TestNativeHistogramsStandBesideTheClassicOnes(t *testing.T) {
+	for _, native := range []bool{false, true} {
+		m := New(quiet(), "", "", native)
+		m.Route("GET /x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/x", nil))
+		families, err := m.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == "ollama_rag_http_request_duration_seconds" {
+				if h := f.Metric[0].Histogram; (h.Schema != nil) != native || len(h.Bucket) != len(routeBuckets) {
+					t.Errorf("native %v: %v", native, h)
+				}
+			}
 		}
 	}
 }

@@ -91,6 +91,11 @@ var (
 	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
 	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
 	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
+	cacheSpared    = counter("semcache_stale_served_total", "Remembered answers that were served, marked stale, since no model answered: they count as misses.")
+	cacheBound     = gauge("semcache_false_hit_upper_bound", "Upper bound, at 95 %, of the share of answers to near questions that differ from the model's; 1 before any was compared.")
+	cacheCompared  = gauge("semcache_shadow_samples", "Answers to near questions that were compared with the model's, the newest, by what came of it.", "result")
+	cacheLeast     = gauge("semcache_effective_threshold", "Least similarity of a question that is answered from the cache now: above the configured one where the error contract wants it; 1 where the tier is closed.")
+	cacheTier      = gauge("semcache_semantic_open", "1 while near questions are answered from the cache, 0 while the error contract keeps that tier closed.")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
@@ -240,6 +245,16 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	for _, why := range rag.StaleReasons() {
 		cacheStale.send(ch, float64(c.Stale[why]), string(why))
 	}
+	cacheSpared.send(ch, float64(c.StaleServed))
+	open := 1.0
+	if c.Contract.Tier == "closed" {
+		open = 0
+	}
+	cacheTier.send(ch, open)
+	cacheBound.send(ch, c.Contract.UpperBound)
+	cacheLeast.send(ch, c.Contract.Least)
+	cacheCompared.send(ch, float64(c.Contract.Compared-c.Contract.Different), "same")
+	cacheCompared.send(ch, float64(c.Contract.Different), "different")
 	cacheEvictions.send(ch, float64(c.Evicted), "size")
 	cacheEvictions.send(ch, float64(c.Outgrown), "bytes")
 	cacheEvictions.send(ch, float64(c.Expired), "expired")

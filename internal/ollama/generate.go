@@ -17,7 +17,7 @@ import (
 // off, or ends without its final message, is a fault of kind BadUpstream. A consumer that stops stops the model. What a
 // reasoning model thinks before it answers is not part of the answer.
 func (c *Client) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
-	ctx = rag.WithCall(ctx, rag.Call{Model: p.Model, Class: rag.ClassChat})
+	ctx = rag.WithCall(ctx, rag.Call{Model: p.Model, Class: p.Class})
 	return func(yield func(rag.Chunk, error) bool) {
 		resp, err := c.do(ctx, http.MethodPost, "/api/chat", p.Model, c.chatRequest(p))
 		if err != nil {

@@ -112,7 +112,7 @@ func (c *Client) send(ctx context.Context, p rag.Prompt) (*http.Response, error)
 	if err != nil {
 		return nil, fmt.Errorf("encode the prompt: %w", err)
 	}
-	ctx = rag.WithCall(ctx, rag.Call{Model: p.Model, Class: rag.ClassChat})
+	ctx = rag.WithCall(ctx, rag.Call{Model: p.Model, Class: p.Class})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, chatURL, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

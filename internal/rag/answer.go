@@ -102,6 +102,8 @@ const (
 	CacheBypass   CacheStatus = "bypass"
 	// CacheCoalesced is the answer to the same question of somebody else, who asked first: neither hit nor miss.
 	CacheCoalesced CacheStatus = "coalesced"
+	// CacheStale is a remembered answer that is too old, or whose documents got company, since no model answered: always degraded.
+	CacheStale CacheStatus = "stale"
 )
 
 // CacheInfo is what an answer says about the cache.
@@ -180,5 +182,8 @@ type Recalled struct {
 	Age        time.Duration
 	Question   string
 	EntryID    string
+	Expired    bool   // older than the cache serves: for Spare only
+	Spare      bool   // may be served where no model answers although it is too old or its documents got company
+	Withheld   bool   // the error contract does not let an answer of this similarity be served
 	Guard      string // which guard tells its question from the one that is asked: of Recaller.Nearest alone
 }

@@ -32,6 +32,7 @@ type Engine struct {
 	Provider      string
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
+	Shadows      *Shadows                     // served answers that are made again to compare; nil: none
 	Joins        *Joins                       // identical questions in flight; nil: each is answered by itself
 	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
 }
@@ -79,9 +80,15 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 
 	recall := e.Cache.On() && !req.NoRecall
 	var old candidate
+	var spare, doubted *Recalled // served where no model answers; withheld, and compared with what the model says
 	if recall {
 		var atOnce bool
-		if old.Recalled, old.there, atOnce = e.recallExact(req, key, kb); atOnce {
+		old.Recalled, old.there, atOnce = e.recallExact(req, key, kb)
+		if old.there && old.Expired {
+			expired := old.Recalled
+			spare, old.there = &expired, false
+		}
+		if atOnce {
 			return replay(emit, old.Recalled, CacheExact, t, start)
 		}
 		old.status = CacheExact
@@ -96,9 +103,8 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	near := e.cacheVector(ctx, req, kb, vector)
 	t.Embed = since(embedding)
 	if recall && !old.there {
-		old.Recalled, old.there = e.Cache.RecallNear(key, near)
-		old.there = old.there && req.takes(old.Recalled)
-		old.status = CacheSemantic
+		near, there := e.Cache.RecallNear(key, near)
+		old = candidate{near, there && req.takes(near), CacheSemantic}
 	}
 	if recall && !old.there {
 		e.Cache.Missed(nil, "")
@@ -116,13 +122,22 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	if err != nil {
 		return stage("compose", err)
 	}
+	prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed}
 	if old.there {
 		why := e.verify(ctx, req, old.Recalled, old.status, found, shown)
+		if why == "" && old.Withheld {
+			why, doubted = StaleContract, &old.Recalled
+		}
 		if why == "" {
-			e.Cache.Served(old.Recalled, old.status, found.Change)
+			if e.Cache.Served(old.Recalled, old.status, found.Change) && modelErr == nil {
+				e.shadow(old.Recalled, prompt, shown)
+			}
 			return replay(emit, old.Recalled, old.status, t, start)
 		}
 		e.Cache.Missed(&old.Recalled, why)
+		if old.Spare && (why == StaleNewer || why == StaleRanking && old.status == CacheExact) {
+			spare = &old.Recalled
+		}
 	}
 	a := Answer{
 		DB: req.DB, Hits: shown, Dropped: dropped, Method: found.Method, Model: model.Name, Provider: e.Provider,
@@ -134,11 +149,14 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	if req.OnlyIfCached {
 		return Errorf(Timeout, CodeNotCached, "no answer to this question is kept that may be served: ask without Cache-Control: only-if-cached")
 	}
-	contexts := a // what comes later must not change an event that was sent
-	if req.NoDegrade {
-		// Whoever wants an error instead of quoted passages wants it before the first event.
-		emit = after(emit, Event{Kind: EventContexts, Answer: &contexts})
-	} else if err := emit(Event{Kind: EventContexts, Answer: &contexts}); err != nil {
+	contexts := func() Event {
+		now := a // what comes later must not change an event that was sent
+		return Event{Kind: EventContexts, Answer: &now}
+	}
+	if req.NoDegrade || spare != nil {
+		// Whoever wants an error instead of quoted passages wants it before the first event; and an old answer has other passages.
+		emit = after(emit, contexts)
+	} else if err := emit(contexts()); err != nil {
 		return err
 	}
 
@@ -148,10 +166,10 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 		a.Text = a.Notice
 		err = emit(Event{Kind: EventToken, Token: a.Text})
 	case modelErr != nil:
-		err = e.quote(ctx, req, &a, modelErr, emit)
+		a.Model = ""
+		err = e.without(ctx, req, &a, spare, modelErr, emit)
 	default:
-		prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed}
-		err = e.generate(ctx, req, prompt, &a, emit)
+		err = e.generate(ctx, req, prompt, &a, spare, emit)
 	}
 	if err != nil {
 		return err
@@ -166,6 +184,9 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 			return err
 		}
 	}
+	if doubted != nil && worthKeeping(req, a) {
+		e.Cache.Compared(*doubted, a)
+	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
 	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
 		a.Cache.Stored = e.Cache.Remember(key, near, kb.Change, a)
@@ -178,7 +199,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 func (e *Engine) recallExact(req Request, key CacheKey, kb KnowledgeBase) (r Recalled, there, served bool) {
 	r, there = e.Cache.RecallExact(key)
 	there = there && req.takes(r)
-	served = there && r.Change == kb.Change
+	served = there && !r.Expired && r.Change == kb.Change
 	if served {
 		e.Cache.Served(r, CacheExact, kb.Change)
 	}
@@ -193,7 +214,7 @@ type candidate struct {
 }
 
 // after puts an event before the first one that tells of an answer.
-func after(emit func(Event) error, first Event) func(Event) error {
+func after(emit func(Event) error, first func() Event) func(Event) error {
 	sent := false
 	return func(ev Event) error {
 		if ev.Kind == EventStatus && !sent {
@@ -201,7 +222,7 @@ func after(emit func(Event) error, first Event) func(Event) error {
 		}
 		if !sent {
 			sent = true
-			if err := emit(first); err != nil {
+			if err := emit(first()); err != nil {
 				return err
 			}
 		}
@@ -214,13 +235,16 @@ func after(emit func(Event) error, first Event) func(Event) error {
 func (e *Engine) chatModel(ctx context.Context, req Request) (Model, error) {
 	m, err := e.Models.ChatModel(ctx, req.Model)
 	if err != nil && req.Model != "" && CodeOf(err) != CodeModelNotFound {
-		return Model{Name: req.Model}, nil
+		if m.Name == "" {
+			m.Name = req.Model
+		}
+		return m, nil
 	}
 	return m, err
 }
 
-// generate streams the model's answer into a. Where the model fails before its first word, the passages are quoted instead.
-func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer, emit func(Event) error) error {
+// generate streams the model's answer into a. Where the model fails before its first word, the answer does without it.
+func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer, spare *Recalled, emit func(Event) error) error {
 	if err := emit(Event{Kind: EventStatus, Status: "generating"}); err != nil {
 		return err
 	}
@@ -230,7 +254,7 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	for chunk, err := range e.Generator.Generate(ctx, p) {
 		if err != nil {
 			if text.Len() == 0 && ctx.Err() == nil {
-				return e.quote(ctx, req, a, err, emit)
+				return e.without(ctx, req, a, spare, err, emit)
 			}
 			return stage("generate", err)
 		}
@@ -249,7 +273,7 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	}
 	a.Timings.Generate = since(start)
 	if strings.TrimSpace(text.String()) == "" {
-		return e.quote(ctx, req, a, Errorf(BadUpstream, "", "the model %s wrote nothing", p.Model), emit)
+		return e.without(ctx, req, a, spare, Errorf(BadUpstream, "", "the model %s wrote nothing", p.Model), emit)
 	}
 	if !done {
 		return stage("generate", Errorf(BadUpstream, "", "the model %s stopped in the middle of its answer", p.Model))
@@ -259,17 +283,31 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	return nil
 }
 
-// quote answers from the passages alone, marked as degraded; or fails, where the request asked for that.
-func (e *Engine) quote(ctx context.Context, req Request, a *Answer, cause error, emit func(Event) error) error {
+// without answers without a model, marked as degraded: with a remembered answer that is too old, if the operator allows it and what
+// it was made from is still there, else with the passages alone. Or it fails, where the request asked for that.
+func (e *Engine) without(ctx context.Context, req Request, a *Answer, spare *Recalled, cause error, emit func(Event) error) error {
 	if req.NoDegrade {
 		if CodeOf(cause) == CodeNoModel {
 			cause = Errorf(Unavailable, CodeNoModel, "%s", detail(cause)).Because(cause)
 		}
 		return stage("generate", cause)
 	}
-	a.Text, a.Citations = Extract(req.Question, a.Hits, e.nearest(ctx, req))
-	a.Degraded, a.DegradedReason, a.DoneReason = true, reasonFor(cause), "extractive"
-	a.Notice = "No language model answered, so these are the passages themselves: " + detail(cause)
+	why := StaleUnknown
+	if spare != nil {
+		_, why = e.holds(ctx, req.DB, spare.Answer.Hits)
+	}
+	if why == "" {
+		a.Hits, a.Dropped, a.Method, a.Model, a.Provider = spare.Answer.Hits, spare.Answer.Dropped, spare.Answer.Method, spare.Answer.Model, spare.Answer.Provider
+		a.Text, a.Citations, a.DoneReason = spare.Answer.Text, spare.Answer.Citations, spare.Answer.DoneReason
+		a.Cache = spare.info(CacheStale)
+		a.Notice = fmt.Sprintf("No language model answered, so this is an answer of %s ago, and documents or time may have overtaken it: %s", spare.Age.Round(time.Second), detail(cause))
+		e.Cache.Served(*spare, CacheStale, 0)
+	} else {
+		a.Text, a.Citations = Extract(req.Question, a.Hits, e.nearest(ctx, req))
+		a.DoneReason = "extractive"
+		a.Notice = "No language model answered, so these are the passages themselves: " + detail(cause)
+	}
+	a.Degraded, a.DegradedReason = true, reasonFor(cause)
 	if err, ok := errors.AsType[*Error](cause); ok {
 		a.RetryAfter = err.RetryAfter
 	}
@@ -314,7 +352,7 @@ func repeatable(req Request) bool { return req.Temperature == 0 || req.Seed != n
 // replay serves a remembered answer as the same events that made it.
 func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, start time.Time) error {
 	a := r.Answer
-	a.Cache = CacheInfo{Status: status, Similarity: r.Similarity, Age: r.Age.Seconds(), OriginalQuestion: r.Question, EntryID: r.EntryID}
+	a.Cache = r.info(status)
 	a.Timings = t
 	a.Timings.Total = since(start)
 	if a.Timings.Recall == 0 {
@@ -332,6 +370,11 @@ func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, s
 		}
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
+}
+
+// info is what an answer says that was remembered.
+func (r Recalled) info(status CacheStatus) CacheInfo {
+	return CacheInfo{Status: status, Similarity: r.Similarity, Age: r.Age.Seconds(), OriginalQuestion: r.Question, EntryID: r.EntryID}
 }
 
 func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector []float32) Query {
@@ -389,7 +432,23 @@ func sorted(list []string) []string {
 }
 
 // stage names the stage an error came from, once.
-func stage(name string, err error) error { return fmt.Errorf("%s: %w", name, err) }
+func stage(name string, err error) error { return &stageError{name, err} }
+
+type stageError struct {
+	stage string
+	err   error
+}
+
+func (e *stageError) Error() string { return e.stage + ": " + e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }
+
+// StageOf names the stage of a question that an error came from, such as "retrieve"; "" where it came from none.
+func StageOf(err error) string {
+	if e, ok := errors.AsType[*stageError](err); ok {
+		return e.stage
+	}
+	return ""
+}
 
 // detail is the sentence of err that a client may see.
 func detail(err error) string {

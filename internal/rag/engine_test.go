@@ -30,6 +30,9 @@ type world struct {
 	refused   Stale
 	off       bool
 	onEmbed   func()
+	again     bool // what is served is to be made again
+	compared  []Answer
+	shadows   *Shadows
 
 	calls      []string
 	remembered []Answer
@@ -50,7 +53,7 @@ func newWorld() *world {
 
 func (w *world) engine() *Engine {
 	return &Engine{
-		Bases: w, Embedders: w, Retriever: w, Models: w, Generator: w, Cache: w, Evidence: w, Limits: Limits{4096, 768}, Provider: "ollama",
+		Bases: w, Embedders: w, Retriever: w, Models: w, Generator: w, Cache: w, Evidence: w, Limits: Limits{4096, 768}, Provider: "ollama", Shadows: w.shadows,
 		Normalise: func(q string) string { return strings.Join(strings.Fields(q), " ") },
 	}
 }
@@ -126,8 +129,14 @@ func (w *world) RecallNear(CacheKey, []float32) (Recalled, bool) {
 	return *w.near, true
 }
 
-func (w *world) Served(_ Recalled, status CacheStatus, _ uint64) {
+func (w *world) Served(_ Recalled, status CacheStatus, _ uint64) bool {
 	w.called("served " + string(status))
+	return w.again
+}
+
+func (w *world) Compared(served Recalled, fresh Answer) {
+	w.called("compared")
+	w.compared = append(w.compared, fresh)
 }
 
 func (w *world) Missed(r *Recalled, why Stale) {

@@ -19,28 +19,23 @@ const (
 	StaleUncited  Stale = "not_retrieved" // a passage that the answer cites is not among the best for this question
 	StaleRanking  Stale = "ranking"       // the best passages for this question are too different ones
 	StaleSentence Stale = "sentence"      // the sentence that fits this question best is none that the answer cites
+	StaleContract Stale = "contract"      // the error contract withholds answers to questions as near as this one
 )
 
 // StaleReasons lists the reasons.
 func StaleReasons() []Stale {
-	return []Stale{StaleUnknown, StaleGone, StaleNewer, StaleUncited, StaleRanking, StaleSentence}
+	return []Stale{StaleUnknown, StaleGone, StaleNewer, StaleUncited, StaleRanking, StaleSentence, StaleContract}
 }
 
 // verify says whether a remembered answer may be served for a question whose retrieval found and showed these passages. All that
 // the answer was made from must still be there, since all of it is replayed and any of it may have shaped the words.
 func (e *Engine) verify(ctx context.Context, req Request, r Recalled, status CacheStatus, found Retrieval, shown []Hit) Stale {
-	ids := make([]int64, len(r.Answer.Hits))
-	for i, h := range r.Answer.Hits {
-		ids[i] = h.Passage.ID
-	}
-	change, hashes, err := e.Evidence.Evidence(ctx, req.DB, ids)
-	if err != nil || change != found.Change {
+	change, why := e.holds(ctx, req.DB, r.Answer.Hits)
+	switch {
+	case why != "":
+		return why
+	case change != found.Change:
 		return StaleUnknown
-	}
-	for _, h := range r.Answer.Hits {
-		if hashes[h.Passage.ID] != h.Passage.Hash {
-			return StaleGone
-		}
 	}
 	if change != r.Change && !within(shown, r.Answer.Hits) {
 		return StaleNewer
@@ -53,6 +48,24 @@ func (e *Engine) verify(ctx context.Context, req Request, r Recalled, status Cac
 		return ""
 	}
 	return Agree(req.Question, r.Answer, shown)
+}
+
+// holds says whether passages are in the committed state, unchanged, and which state that is.
+func (e *Engine) holds(ctx context.Context, db string, hits []Hit) (change uint64, why Stale) {
+	ids := make([]int64, len(hits))
+	for i, h := range hits {
+		ids[i] = h.Passage.ID
+	}
+	change, hashes, err := e.Evidence.Evidence(ctx, db, ids)
+	if err != nil {
+		return 0, StaleUnknown
+	}
+	for _, h := range hits {
+		if hashes[h.Passage.ID] != h.Passage.Hash {
+			return change, StaleGone
+		}
+	}
+	return change, ""
 }
 
 func within(hits, others []Hit) bool {

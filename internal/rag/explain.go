@@ -89,5 +89,9 @@ func (e *Engine) refusal(ctx context.Context, req Request, r Recalled, status Ca
 	case !req.takes(r):
 		return RefusedAge
 	}
-	return string(e.verify(ctx, req, r, status, found, shown))
+	why := e.verify(ctx, req, r, status, found, shown)
+	if why == "" && r.Withheld {
+		why = StaleContract
+	}
+	return string(why)
 }

@@ -35,7 +35,8 @@ type Generator interface {
 	Generate(ctx context.Context, p Prompt) iter.Seq2[Chunk, error]
 }
 
-// Models says which chat model will answer: wanted where it is named, else the best that is there.
+// Models says which chat model will answer: wanted where it is named, else the best that is there. With the error of a server that
+// cannot be asked may come the model that it last had: remembered answers go by it.
 type Models interface {
 	ChatModel(ctx context.Context, wanted string) (Model, error)
 }
@@ -45,6 +46,8 @@ type Models interface {
 // RecallExact looks the very same question up; RecallNear the nearest one that the guards let pass, by vector, which may be nil
 // where no embedder answered. Together they are one look-up, which ends, and is counted, with Served or Missed: Served says
 // for which change of the knowledge base the evidence holds, Missed which answer was refused, if there was one, and why.
+// Served also says whether the answer should be made again to see whether it was right. Compared tells what came of that, and of an
+// answer that was withheld and then made anyway: the fresh one to the question that was asked.
 // Nearest is for explanations: the n nearest of the scope, those below the threshold too, and nothing is counted.
 // Remember keeps a whole, good answer, made from documents as of a change, and says whether it did.
 type Recaller interface {
@@ -52,7 +55,8 @@ type Recaller interface {
 	RecallExact(key CacheKey) (Recalled, bool)
 	RecallNear(key CacheKey, vector []float32) (Recalled, bool)
 	Nearest(key CacheKey, vector []float32, n int) (kept []Recalled, threshold float64)
-	Served(r Recalled, status CacheStatus, change uint64)
+	Served(r Recalled, status CacheStatus, change uint64) (again bool)
+	Compared(served Recalled, fresh Answer)
 	Missed(refused *Recalled, why Stale)
 	Remember(key CacheKey, vector []float32, change uint64, a Answer) (kept bool)
 }
@@ -94,6 +98,8 @@ type Prompt struct {
 	MaxTokens   int // most tokens to write; 0 leaves it to the server
 	Temperature float64
 	Seed        *int
+	Class       Class // before whom it goes where there is too little room
+	Fresh       bool  // an answer of the model itself, none that was kept
 }
 
 // Chunk is one piece of a streamed answer.

@@ -9,12 +9,28 @@ type CacheConfig struct {
 	Size      int           // most entries
 	Bytes     int64         // most memory, in bytes; 0: no bound
 	TTL       time.Duration // an entry is served while it is at most this old
+	// StaleIfError is how much older an answer may be that is served, marked so, where no model answers; 0: none is (RFC 5861,
+	// section 4).
+	StaleIfError time.Duration
+	ShadowRate   float64 // share of semantic hits that are made again to compare, 0 to 1; 0: the error contract is off
+	MaxError     float64 // the promise: largest share of semantic answers that may differ, 0 to 1
+}
+
+// CacheContract is how the error contract of the semantic tier stands.
+type CacheContract struct {
+	MaxError   float64 // the promise
+	Compared   int     // answers compared with a fresh one, the newest, at the threshold or above
+	Different  int     // of them
+	UpperBound float64 // of the share that differs, at 95 %; 1 where none was compared
+	Tier       string  // open, tightened or closed
+	Least      float64 // least similarity that is served now; no less than the threshold
 }
 
 // CacheStats are the figures of the cache.
 type CacheStats struct {
 	Exact, Semantic, Misses uint64 // look-ups, by how they ended
 	Coalesced               uint64 // questions that followed the answer to another one: no look-ups
+	StaleServed             uint64 // answers that were served although too old or behind, since no model answered: misses
 	Enabled                 bool
 	Size, MaxSize           int // entries that can still be served; most entries
 	Threshold               float64
@@ -28,6 +44,7 @@ type CacheStats struct {
 	Stale                   map[Stale]uint64  // answers that were not served since their evidence does not hold
 	Guarded                 map[string]uint64 // near questions that a guard told apart, by the guard
 	Nearest                 Spread            // similarities of the nearest remembered questions, served or not
+	Contract                CacheContract
 }
 
 // Spread says how values lie.

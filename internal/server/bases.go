@@ -121,7 +121,8 @@ func (s *Server) setCacheConfig(w http.ResponseWriter, r *http.Request) error {
 	if !enabled && !c.Enabled && len(changed) > 0 && b.Enabled == nil {
 		return rag.Errorf(rag.Malformed, "cache_disabled", "the answer cache is off: set enabled to true first")
 	}
-	s.Cache.SetConfig(rag.CacheConfig{Enabled: enabled, Threshold: threshold, Size: size, Bytes: most, TTL: secondsOf(ttl)})
+	c.Enabled, c.Threshold, c.Size, c.Bytes, c.TTL = enabled, threshold, size, most, secondsOf(ttl)
+	s.Cache.SetConfig(c)
 	return writeJSON(w, http.StatusOK, map[string]any{"enabled": enabled, "changed": changed, "current": s.cacheConfigView()})
 }
 

@@ -21,13 +21,11 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
-type contextKey int
-
-const requestIDKey contextKey = iota
-
 func requestID(r *http.Request) string {
-	id, _ := r.Context().Value(requestIDKey).(string)
-	return id
+	if info := rag.RequestOf(r.Context()); info != nil {
+		return info.ID
+	}
+	return ""
 }
 
 // recorder remembers what was answered, for the log, and whether anything was.
@@ -67,7 +65,7 @@ func (s *Server) withRequest(next http.Handler) http.Handler {
 		}
 		w.Header().Set("X-Request-ID", id)
 		rec := &recorder{ResponseWriter: w}
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey, id))
+		r = r.WithContext(rag.WithRequest(r.Context(), &rag.RequestInfo{ID: id}))
 		defer func() {
 			p := recover()
 			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -103,7 +101,17 @@ func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) 
 		level = slog.LevelDebug // polls of page and monitoring
 	}
 	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", rec.status, "bytes", rec.bytes, "seconds", took.Seconds(), "request_id", requestID(r)}
+	info := rag.RequestOf(r.Context())
+	if info.Trace != "" {
+		attrs = append(attrs, "trace_id", info.Trace)
+	}
+	if s.LogQuestions && info.Question != "" {
+		attrs = append(attrs, "question", info.Question)
+	}
 	if rec.err != nil {
+		if stage := rag.StageOf(rec.err); stage != "" {
+			attrs = append(attrs, "stage", stage)
+		}
 		attrs = append(attrs, "error", rec.err)
 	}
 	s.Log.Log(r.Context(), level, "request", attrs...)
@@ -114,6 +122,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if rec := recorderOf(w); rec != nil {
 		rec.err = err
 		if rec.status != 0 {
+			if info := rag.RequestOf(r.Context()); info != nil {
+				info.Broken = r.Context().Err() == nil
+			}
 			return // the handler wrote an error frame itself
 		}
 	}

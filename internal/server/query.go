@@ -102,6 +102,9 @@ func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, err
 	if a.request.Model == "" {
 		a.request.Model = s.Defaults.Models[a.request.Provider]
 	}
+	if info := rag.RequestOf(r.Context()); info != nil {
+		info.Question = b.Query
+	}
 	cacheControlOf(r.Header).apply(&a.request)
 	a.request.MinSimilarity = orElse(b.CacheThreshold, 0)
 	if own := s.Cache.Config().Threshold; b.CacheThreshold != nil && *b.CacheThreshold < own {

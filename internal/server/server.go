@@ -151,6 +151,7 @@ type Config struct {
 	MaxUpload      int64    // a file
 	MaxUploadTotal int64    // all files of one upload
 	Keys           []string // ROLE:KEY
+	LogQuestions   bool     // the log has what was asked
 	LocalToken     string   // what the other commands of the same user send; full rights
 	CORSOrigins    []string
 	Loopback       bool // listening on loopback only: foreign Host names are refused

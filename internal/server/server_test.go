@@ -404,3 +404,46 @@ func TestHeadIsGetWithoutABodyAndOtherMethodsAreToldWhatIsAllowed(t *testing.T) 
 		}
 	}
 }
+
+func TestTheLogHasOneLineARequestWithItsStageAndItsTraceAndNoQuestion(t *testing.T) {
+	const secret = "sk-not-for-the-log"
+	for _, questions := range []bool{false, true} {
+		l := newLab(t, func(c *Config) {
+			c.LogQuestions, c.Keys = questions, []string{"read:" + secret}
+			engine := &rag.Engine{Bases: catalog{}, Models: nobody{}, Cache: off{}, Embedders: nobody{}}
+			c.Engine = engine
+			c.Observe = func(_ string, next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					rag.RequestOf(r.Context()).Trace = "4bf92f"
+					next.ServeHTTP(w, r)
+				})
+			}
+		})
+		if w := l.send("POST", "/api/query", `{"query":"What does Mallory earn?","model":"gone"}`, "Authorization", "Bearer "+secret); w.Code != http.StatusNotFound {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		line := l.log.String()
+		if strings.Count(line, "\n") != 1 || !strings.Contains(line, `stage="find model"`) || !strings.Contains(line, "trace_id=4bf92f") || !strings.Contains(line, "request_id=") || strings.Contains(line, secret) {
+			t.Errorf("%s", line)
+		}
+		if strings.Contains(line, "Mallory") != questions {
+			t.Errorf("questions %v: %s", questions, line)
+		}
+	}
+}
+
+// nobody has no model and no embedder.
+type nobody struct{}
+
+func (nobody) ChatModel(context.Context, string) (rag.Model, error) {
+	return rag.Model{}, rag.Errorf(rag.NotFound, rag.CodeModelNotFound, "no such model")
+}
+
+func (nobody) EmbedderFor(context.Context, string) (rag.Embedder, rag.EmbedderID, error) {
+	return nil, rag.EmbedderID{}, nil
+}
+
+// off is an answer cache that takes no part.
+type off struct{ rag.Recaller }
+
+func (off) On() bool { return false }

@@ -128,7 +128,14 @@ func (s *Server) cacheView() map[string]any {
 		"enabled": c.Enabled, "hits": c.Exact + c.Semantic, "misses": c.Misses, "coalesced": c.Coalesced, "hit_rate": c.HitRate(), "semantic_hits": c.Semantic, "exact_hits": c.Exact,
 		"size": c.Size, "max_size": c.MaxSize, "bytes": c.Bytes, "max_bytes": c.MaxBytes, "total_requests": c.Exact + c.Semantic + c.Misses, "fill_ratio": c.FillRatio(),
 		"evictions": c.Evicted + c.Outgrown, "evictions_by_bytes": c.Outgrown, "expirations": c.Expired, "invalidations": c.Changed, "cleared": c.Cleared, "stale": c.Stale, "guard_rejections": c.Guarded,
+		"stale_served": c.StaleServed, "contract": contractView(c.Contract),
 		"similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "semantic_hit_rate": share(c.Semantic, c.Exact+c.Semantic),
+	}
+}
+
+func contractView(c rag.CacheContract) map[string]any {
+	return map[string]any{
+		"max_error": c.MaxError, "compared": c.Compared, "different": c.Different, "upper_bound": c.UpperBound, "semantic_tier": c.Tier, "effective_threshold": c.Least,
 	}
 }
 

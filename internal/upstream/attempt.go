@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
+	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
 // maxErrorBody is how much of a refusal is read before it is judged; Ollama's are a line.
@@ -38,15 +39,17 @@ type attempt struct {
 
 	wanted   atomic.Int64 // a connection, in nanoseconds since epoch
 	hasConn  atomic.Bool
+	handed   atomic.Int64 // the answer to the caller, in nanoseconds since epoch; 0 before
 	released sync.Once
 }
 
 // result is what one attempt brought: a response or an error, and what it means.
 type result struct {
 	verdict
-	host *host
-	resp *http.Response
-	err  error
+	host    *host
+	attempt *attempt // whose body resp has
+	resp    *http.Response
+	err     error
 }
 
 // discard lets go of an answer that nobody will see.
@@ -139,6 +142,9 @@ func (a *attempt) release() {
 			a.host.counts.inUse.Add(-1)
 		}
 		a.cancel(nil)
+		if handed := a.handed.Load(); handed != 0 {
+			rag.RequestOf(a.caller).AddAway(time.Since(epoch) - time.Duration(handed))
+		}
 		if a.over != nil {
 			a.over()
 		}
@@ -182,7 +188,7 @@ func (a *attempt) answer(resp *http.Response) *result {
 		resp.Body = &listening{ReadCloser: resp.Body, tell: func(list []byte) { a.host.know.learn(a.path, list) }}
 	}
 	b := &body{ReadCloser: resp.Body, a: a, kind: kindOfBody(a.path, resp.Header.Get("Content-Type"))}
-	r := &result{host: a.host, resp: resp}
+	r := &result{host: a.host, attempt: a, resp: resp}
 	if resp.StatusCode < 400 {
 		a.timer.Stop()
 		resp.Body = b

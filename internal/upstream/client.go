@@ -36,7 +36,12 @@ type Client struct {
 
 // New makes a client; the error is Config.Validate's. Nothing is sent before the first call.
 func New(cfg Config) (*Client, error) {
-	return newClient(cfg, func(c *counts) http.RoundTripper { return newTransport(&cfg, c) })
+	return newClient(cfg, func(c *counts) http.RoundTripper {
+		if cfg.Wrap != nil {
+			return cfg.Wrap(newTransport(&cfg, c))
+		}
+		return newTransport(&cfg, c)
+	})
 }
 
 func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, error) {
@@ -62,6 +67,9 @@ func newClient(cfg Config, transport func(*counts) http.RoundTripper) (*Client, 
 	return c, nil
 }
 
+// SpendRetry takes one call out of the retry budget, for a call that nobody asked for; false: nothing is left.
+func (c *Client) SpendRetry() bool { return c.budget.spend() }
+
 // RoundTrip sends the request to a host that can be asked, and again where that can help. See the package's doc for
 // what it does to the request and what its errors are.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -72,6 +80,8 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	began, info := time.Now(), rag.RequestOf(req.Context())
+	defer func() { info.AddAway(time.Since(began)) }()
 	if call.names() {
 		c.look(req.Context())
 	}
@@ -88,6 +98,9 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		call.tried = append(call.tried, r.host)
 		next, ok := c.next(call, r)
 		if !ok {
+			if r.resp != nil && r.attempt != nil {
+				r.attempt.handed.Store(int64(time.Since(epoch)))
+			}
 			return r.resp, r.err
 		}
 		r.discard()

@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -40,6 +41,8 @@ type Config struct {
 	Breaker        breaker.Config // SlowCall is measured to the first byte of the body
 	BreakerEnabled bool
 	OnChange       func(breaker.Change) // told of each change of a breaker's state; may be nil
+	// Wrap goes around the transport of each host, where it sees every attempt; nil: nothing does. It passes CloseIdleConnections on.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // DefaultConfig is the configuration for the given hosts when nothing is set.

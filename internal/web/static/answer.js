@@ -161,7 +161,7 @@ function facts(a) {
     ["Tokens read", u.input_tokens ? count(u.input_tokens) : ""],
     ["Tokens written", u.output_tokens ? `${count(u.output_tokens)}${speed}` : ""],
     ["Loading the model", u.load_seconds > 0.01 ? seconds(u.load_seconds) : ""],
-    ["Cache", { miss: "Not in the cache", bypass: "Not asked", exact: "Same question", semantic: "Similar question", coalesced: "Shared with the same question, asked at the same time" }[a.cache?.status]],
+    ["Cache", { miss: "Not in the cache", bypass: "Not asked", exact: "Same question", semantic: "Similar question", stale: "An older answer, since no model answered", coalesced: "Shared with the same question, asked at the same time" }[a.cache?.status]],
     ["Ended", { stop: "By itself", length: "At the token limit", extractive: "Passages quoted", no_passages: "No passages found" }[a.done_reason] ?? a.done_reason],
   ];
   return h("dl", { class: "facts" }, rows.filter(([, v]) => v).map(([k, v]) => h("div", null, h("dt", { text: k }), h("dd", { text: v }))));
