@@ -82,41 +82,40 @@ type cacheMetadata struct {
 // An answer as clients get it is one object of two parts: bodyView, what the answer is made of, which stays the same for as long as it
 // is kept, and tailView, what belongs to the one question.
 type bodyView struct {
-	Answer         string         `json:"answer"`
-	Contexts       []string       `json:"contexts"`
-	Metadatas      []metadataView `json:"metadatas"`
-	Citations      []rag.Citation `json:"citations"`
-	Model          string         `json:"model"`
-	Provider       string         `json:"provider"`
-	Retrieval      retrievalView  `json:"retrieval"`
+	Answer     string         `json:"answer"`
+	Contexts   []string       `json:"contexts"`
+	Metadatas  []metadataView `json:"metadatas"`
+	Citations  []rag.Citation `json:"citations"`
+	Model      string         `json:"model"`
+	Provider   string         `json:"provider"`
+	Retrieval  retrievalView  `json:"retrieval"`
+	DoneReason string         `json:"done_reason"`
+	Dropped    []rag.Dropped  `json:"dropped"`
+	Usage      rag.Usage      `json:"usage"`
+}
+
+type tailView struct {
+	DB             string         `json:"db"`
+	Method         rag.Method     `json:"method"`
+	BM25Weight     float64        `json:"bm25_weight"`
+	RRFEnable      bool           `json:"rrf_enable"`
+	RerankEnable   bool           `json:"rerank_enable"`
+	RerankTopN     int            `json:"rerank_top_n"`
+	CacheHit       bool           `json:"cache_hit"`
+	CacheMetadata  *cacheMetadata `json:"cache_metadata,omitempty"`
+	Cache          rag.CacheInfo  `json:"cache"`
 	Degraded       bool           `json:"degraded"`
 	DegradedReason rag.Reason     `json:"degraded_reason,omitempty"`
 	Notice         string         `json:"notice,omitempty"`
 	RetryAfter     float64        `json:"retry_after_seconds,omitempty"`
-	DoneReason     string         `json:"done_reason"`
-	Dropped        []rag.Dropped  `json:"dropped"`
-	Usage          rag.Usage      `json:"usage"`
-}
-
-type tailView struct {
-	DB            string         `json:"db"`
-	Method        rag.Method     `json:"method"`
-	BM25Weight    float64        `json:"bm25_weight"`
-	RRFEnable     bool           `json:"rrf_enable"`
-	RerankEnable  bool           `json:"rerank_enable"`
-	RerankTopN    int            `json:"rerank_top_n"`
-	CacheHit      bool           `json:"cache_hit"`
-	CacheMetadata *cacheMetadata `json:"cache_metadata,omitempty"`
-	Cache         rag.CacheInfo  `json:"cache"`
-	Timings       rag.Timings    `json:"timings"`
-	Warnings      []string       `json:"warnings"`
+	Timings        rag.Timings    `json:"timings"`
+	Warnings       []string       `json:"warnings"`
 }
 
 func bodyOf(ans *rag.Answer) bodyView {
 	return bodyView{
 		Answer: ans.Text, Contexts: contextsOf(ans.Hits), Metadatas: metadatasOf(ans.Hits), Citations: orEmpty(ans.Citations),
 		Model: ans.Model, Provider: ans.Provider, Retrieval: retrievalView{ans.Method},
-		Degraded: ans.Degraded, DegradedReason: ans.DegradedReason, Notice: ans.Notice, RetryAfter: ans.RetryAfter.Seconds(),
 		DoneReason: ans.DoneReason, Dropped: orEmpty(ans.Dropped), Usage: ans.Usage,
 	}
 }
@@ -125,6 +124,7 @@ func tailOf(a asked, ans *rag.Answer) tailView {
 	v := tailView{
 		DB: a.request.DB, Method: a.request.Method, BM25Weight: orElse(a.request.BM25Weight, DefaultWeight), RRFEnable: a.request.RRF,
 		RerankEnable: a.body.RerankEnable, RerankTopN: a.rerankTopN, Cache: ans.Cache, Timings: ans.Timings, Warnings: a.warnings,
+		Degraded: ans.Degraded, DegradedReason: ans.DegradedReason, Notice: ans.Notice, RetryAfter: ans.RetryAfter.Seconds(),
 	}
 	if ans.Cache.Status == rag.CacheExact || ans.Cache.Status == rag.CacheSemantic {
 		v.CacheHit = true

@@ -46,8 +46,9 @@ func TestLaw8AKeptAnswerReadsTheSameEachTime(t *testing.T) {
 	}
 	// What belongs to the question is never kept.
 	a.request.DB, a.warnings, ans.Cache = "other", []string{}, rag.CacheInfo{Status: rag.CacheSemantic, Similarity: .97, Age: 2, OriginalQuestion: "q"}
+	ans.Degraded = true
 	m := read(a, ans)
-	if m["db"] != "other" || len(m["warnings"].([]any)) != 0 || m["cache"].(map[string]any)["age"] != 2. || m["cache_metadata"].(map[string]any)["cache_type"] != "semantic" || m["answer"] != "<It> opens." {
+	if m["db"] != "other" || len(m["warnings"].([]any)) != 0 || m["cache"].(map[string]any)["age"] != 2. || m["cache_metadata"].(map[string]any)["cache_type"] != "semantic" || m["answer"] != "<It> opens." || m["notice"] != "n" || m["degraded"] != true {
 		t.Errorf("%v", m)
 	}
 }
