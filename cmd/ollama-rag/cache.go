@@ -78,6 +78,8 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 			HitRate       float64 `json:"hit_rate"`
 			Size          int     `json:"size"`
 			MaxSize       int     `json:"max_size"`
+			Bytes         int64   `json:"bytes"`
+			MaxBytes      int64   `json:"max_bytes"`
 			Threshold     float64 `json:"similarity_threshold"`
 			TTL           float64 `json:"ttl"`
 			Evictions     uint64  `json:"evictions"`
@@ -103,6 +105,7 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(out, "entries\t%d of %d\n", c.Size, c.MaxSize)
+	fmt.Fprintf(out, "memory\t%.1f of %.1f MB\n", float64(c.Bytes)/1e6, float64(c.MaxBytes)/1e6)
 	fmt.Fprintf(out, "hits\t%d exact, %d semantic (%.1f %% of look-ups)\n", c.Exact, c.Semantic, 100*c.HitRate)
 	fmt.Fprintf(out, "misses\t%d\n", c.Misses)
 	fmt.Fprintf(out, "joined\t%d followed the same question in flight\n", c.Coalesced)

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
@@ -88,6 +93,61 @@ func TestLaw12TheCacheIsClearedWholeByBaseOrByEntry(t *testing.T) {
 	for _, path := range []string{"/api/cache-stats", "/api/semantic-cache/metrics"} {
 		if s := h.send("GET", path, "").json(t)["semantic_cache"].(map[string]any); s["size"] != 0. || s["cleared"] != 4. || s["coalesced"] != 0. {
 			t.Errorf("%s: %v", path, s)
+		}
+	}
+}
+
+// Answers of a cache that is switched off are not left lying in its file.
+func TestLaw12ACacheThatIsOffLeavesNothingInItsFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGTERM on Windows")
+	}
+	stub := ollamatest.New(t)
+	stub.SetText("It opens after five consecutive failures [1].")
+	env := []string{"OLLAMA_BASE_URL=" + stub.URL, "EMBED_MODEL=all-minilm"}
+	data, docs := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(docs, "breaker.md"), breakerText)
+	if r := runProgram(t, data, env, "ingest", docs); r.code != 0 {
+		t.Fatalf("ingest: %+v", r)
+	}
+	for _, x := range []struct {
+		name  string
+		env   []string
+		off   string
+		holds bool
+	}{
+		{"on", nil, "", true},
+		{"off at the start", []string{"USE_SEMANTIC_CACHE=false"}, "", false},
+		{"on again", nil, "", true},
+		{"off while it runs", nil, `{"enabled":false}`, false},
+	} {
+		p := startServer(t, data, slices.Concat(env, x.env))
+		post := func(path, body string) {
+			t.Helper()
+			resp, err := http.Post(p.url+path, "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %s", path, resp.Status)
+			}
+		}
+		post("/api/query", `{"query":"How many failures open the pangolin?"}`)
+		if x.off != "" {
+			post("/api/cache/config", x.off)
+		}
+		p.stop(t, syscall.SIGTERM)
+		holds := false
+		for _, end := range []string{"", "-wal"} {
+			file, err := os.ReadFile(filepath.Join(data, "answers.db"+end))
+			if err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+			holds = holds || bytes.Contains(file, []byte("pangolin"))
+		}
+		if holds != x.holds {
+			t.Errorf("%s: the file holds the answer: %t", x.name, holds)
 		}
 	}
 }

@@ -116,7 +116,10 @@ func (h *house) wire(ctx context.Context) error {
 	h.calls = cache.NewCalls(cache.CallsConfig{Enabled: c.CallsEnabled, MaxSize: c.CallsSize, MaxBytes: c.CallsBytes, TTL: c.CallsTTL})
 	h.gateway = h.newGateway()
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
-	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL, StaleIfError: c.CacheStale, ShadowRate: c.CacheShadow, MaxError: c.CacheMaxError})
+	h.cache = cache.New(rag.CacheConfig{
+		Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, Bytes: c.CacheBytes, TTL: c.CacheTTL,
+		StaleIfError: c.CacheStale, ShadowRate: c.CacheShadow, MaxError: c.CacheMaxError,
+	})
 	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{CodeDir: filepath.Join(c.DataDir, "pdfium")})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
@@ -248,6 +251,10 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 
 // handler is the API over the house. bound is where it listens, nil inside this process.
 func (h *house) handler(bound net.Addr) http.Handler {
+	return server.New(h.serverConfig(bound)).Handler()
+}
+
+func (h *house) serverConfig(bound net.Addr) server.Config {
 	c := h.config
 	cfg := server.Config{
 		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Calls: h.callStats, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
@@ -263,7 +270,7 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	for _, r := range h.gateway.Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
-	return server.New(cfg).Handler()
+	return cfg
 }
 
 // close ends the parts in the order in which they depend on each other.

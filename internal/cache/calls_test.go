@@ -129,18 +129,18 @@ func TestCallsThatShowAPassageThatIsGoneGo(t *testing.T) {
 	}
 }
 
-// shelf is a file in memory.
-type shelf struct {
+// callFile is a file in memory.
+type callFile struct {
 	mu   sync.Mutex
 	kept map[string]rag.KeptCall
 	err  error
 }
 
-func (s *shelf) KeptCalls(context.Context) ([]rag.KeptCall, error) {
+func (s *callFile) KeptCalls(context.Context) ([]rag.KeptCall, error) {
 	return slices.SortedFunc(maps.Values(s.kept), func(a, b rag.KeptCall) int { return int(a.Made - b.Made) }), nil
 }
 
-func (s *shelf) KeepCalls(_ context.Context, put []rag.KeptCall, remove []string) error {
+func (s *callFile) KeepCalls(_ context.Context, put []rag.KeptCall, remove []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range put {
@@ -154,7 +154,7 @@ func (s *shelf) KeepCalls(_ context.Context, put []rag.KeptCall, remove []string
 
 func TestCallsOutliveARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		file := &shelf{kept: map[string]rag.KeptCall{}}
+		file := &callFile{kept: map[string]rag.KeptCall{}}
 		reopen := func() *Calls {
 			c := NewCalls(callsConfig)
 			if err := c.Keep(t.Context(), file, slog.New(slog.DiscardHandler)); err != nil {

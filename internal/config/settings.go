@@ -87,6 +87,7 @@ type Config struct {
 	CacheEnabled   bool
 	CacheThreshold float64
 	CacheSize      int
+	CacheBytes     int64
 	CacheTTL       time.Duration
 	CacheSampled   bool
 
@@ -183,6 +184,7 @@ func (c *Config) settings() []*Setting {
 		flag(&c.CacheEnabled, "USE_SEMANTIC_CACHE", "", true, "remember answers"),
 		fraction(&c.CacheThreshold, "SEMANTIC_CACHE_THRESHOLD", 0.95, "least similarity of a question that is answered from memory"),
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
+		bytes(&c.CacheBytes, "SEMANTIC_CACHE_BYTES", 256<<20, "memory that kept answers may take", 1<<20),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
 		flag(&c.CacheSampled, "SEMANTIC_CACHE_SAMPLED", "", false, "keep what models say by chance too (a temperature other than 0 and no seed), in every cache"),
 		flag(&c.CallsEnabled, "GEN_CACHE_ENABLE", "", true, "remember what a model said to the very same prompt"),

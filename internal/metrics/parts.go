@@ -87,6 +87,8 @@ var (
 	cacheMisses    = counter("semcache_misses_total", "Look-ups in the answer cache that found nothing that could be served.")
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
+	cacheBytes     = gauge("semcache_bytes", "Memory that the answers in the cache take.")
+	cacheNearest   = histogram("semcache_similarity", "Similarity of the nearest remembered question of each semantic look-up, whether its answer was served or not.")
 	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
 	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
 	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
@@ -241,6 +243,8 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheJoined.send(ch, float64(c.Coalesced))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
+	cacheBytes.send(ch, float64(c.Bytes))
+	ch <- prometheus.MustNewConstHistogram(cacheNearest.desc, c.Nearest.Count, c.Nearest.Sum, c.Nearest.Buckets)
 	for guard, n := range c.Guarded {
 		cacheGuards.send(ch, float64(n), guard)
 	}
@@ -257,7 +261,8 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheLeast.send(ch, c.Contract.Least)
 	cacheCompared.send(ch, float64(c.Contract.Compared-c.Contract.Different), "same")
 	cacheCompared.send(ch, float64(c.Contract.Different), "different")
-	cacheEvictions.send(ch, float64(c.Evicted), "full")
+	cacheEvictions.send(ch, float64(c.Evicted), "size")
+	cacheEvictions.send(ch, float64(c.Outgrown), "bytes")
 	cacheEvictions.send(ch, float64(c.Expired), "expired")
 	cacheEvictions.send(ch, float64(c.Changed), "changed")
 	cacheEvictions.send(ch, float64(c.Cleared), "cleared")

@@ -139,6 +139,14 @@ type Answer struct {
 	RetryAfter     time.Duration
 	Cache          CacheInfo
 	Timings        Timings
+	Form           Form `json:"-"` // of a kept answer; else nil
+}
+
+// Form keeps what was made of a kept answer for clients, so that it is made once. It goes with the answer, in whose bounds it is
+// counted.
+type Form interface {
+	Load() []byte     // nil until Keep
+	Keep(body []byte) // body is not changed any more
 }
 
 // EventKind names what an Event carries.

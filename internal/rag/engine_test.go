@@ -159,9 +159,10 @@ func (w *world) Evidence(_ context.Context, _ string, ids []int64) (uint64, map[
 	return w.committed, hashes, w.evidenceErr
 }
 
-func (w *world) Remember(key CacheKey, _ []float32, _ uint64, a Answer) {
+func (w *world) Remember(key CacheKey, _ []float32, _ uint64, a Answer) bool {
 	w.called("remember")
 	w.keys, w.remembered = append(w.keys, key), append(w.remembered, a)
+	return true
 }
 
 var request = Request{DB: "docs", Question: "When does the breaker open?", Method: Hybrid, K: 4}

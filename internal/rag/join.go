@@ -56,7 +56,18 @@ func (e *Engine) joined(ctx context.Context, req Request) iter.Seq2[Event, error
 			yield(Event{}, stage("find model", err))
 			return
 		}
-		key := flightKey{e.cacheKey(req, kb, model), kb.Change, req.NoDegrade, req.OnlyIfCached, req.MinSimilarity, req.MaxAge}
+		question := e.cacheKey(req, kb, model)
+		if r, _, served := e.recallExact(req, question, kb); served { // there is nothing to share
+			emit := func(ev Event) error {
+				if !yield(ev, nil) {
+					return errReaderLeft
+				}
+				return nil
+			}
+			_ = replay(emit, r, CacheExact, Timings{}, start) // it fails where the reader leaves
+			return
+		}
+		key := flightKey{question, kb.Change, req.NoDegrade, req.OnlyIfCached, req.MinSimilarity, req.MaxAge}
 		work := func(ctx context.Context) iter.Seq2[Event, error] { return e.alone(ctx, req) }
 		err = e.Joins.Follow(ctx, key, work, func(ev Event, follower bool) bool {
 			if follower && ev.Answer != nil {

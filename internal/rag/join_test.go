@@ -54,10 +54,12 @@ func (c *choir) Retrieve(context.Context, Query) (Retrieval, error) {
 func (c *choir) On() bool                                        { return true }
 func (c *choir) RecallExact(CacheKey) (Recalled, bool)           { return Recalled{}, false }
 func (c *choir) RecallNear(CacheKey, []float32) (Recalled, bool) { return Recalled{}, false }
-func (c *choir) Remember(CacheKey, []float32, uint64, Answer)    {}
-func (c *choir) Served(Recalled, CacheStatus, uint64) bool       { return false }
-func (c *choir) Compared(Recalled, Answer)                       {}
-func (c *choir) Missed(*Recalled, Stale)                         {}
+func (c *choir) Remember(CacheKey, []float32, uint64, Answer) bool {
+	return true
+}
+func (c *choir) Served(Recalled, CacheStatus, uint64) bool { return false }
+func (c *choir) Compared(Recalled, Answer)                 {}
+func (c *choir) Missed(*Recalled, Stale)                   {}
 func (c *choir) Generate(ctx context.Context, _ Prompt) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		c.mu.Lock()

@@ -50,7 +50,7 @@ type Models interface {
 // Served also says whether the answer should be made again to see whether it was right. Compared tells what came of that, and of an
 // answer that was withheld and then made anyway: the fresh one to the question that was asked.
 // Nearest is for explanations: the n nearest of the scope, those below the threshold too, and nothing is counted.
-// Remember keeps a whole, good answer, made from documents as of a change.
+// Remember keeps a whole, good answer, made from documents as of a change, and says whether it did.
 type Recaller interface {
 	On() bool // whether it takes part at all
 	RecallExact(key CacheKey) (Recalled, bool)
@@ -59,7 +59,7 @@ type Recaller interface {
 	Served(r Recalled, status CacheStatus, change uint64) (again bool)
 	Compared(served Recalled, fresh Answer)
 	Missed(refused *Recalled, why Stale)
-	Remember(key CacheKey, vector []float32, change uint64, a Answer)
+	Remember(key CacheKey, vector []float32, change uint64, a Answer) (kept bool)
 }
 
 // KnowledgeBases says whether a knowledge base exists and what state it is in.

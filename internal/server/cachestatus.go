@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -17,16 +16,23 @@ func wishes(h http.Header, r *rag.Request) {
 
 // tellCache says in an answer's header how the cache took part: Cache-Status (RFC 9211) with the entry as key, and Age.
 func (s *Server) tellCache(h http.Header, c rag.CacheInfo) {
-	hit := fmt.Sprintf("; hit; ttl=%d; key=%q; detail=%s; similarity=%.3f", int64(s.Cache.Config().TTL.Seconds()-c.Age), c.EntryID, c.Status, c.Similarity)
-	status := map[rag.CacheStatus]string{
-		rag.CacheExact: hit, rag.CacheSemantic: hit, rag.CacheStale: hit, rag.CacheMiss: "; fwd=miss", rag.CacheBypass: "; fwd=bypass", rag.CacheCoalesced: "; fwd=miss; collapsed",
-	}[c.Status]
-	if c.EntryID != "" {
-		status = hit // a follower of an answer that was kept got a kept one
+	status := append(make([]byte, 0, 128), "ollama-rag"...)
+	switch {
+	case c.EntryID != "": // a follower of an answer that was kept got a kept one
 		h.Set("Age", strconv.FormatInt(int64(c.Age), 10))
+		status = strconv.AppendInt(append(status, "; hit; ttl="...), int64(s.Cache.Config().TTL.Seconds()-c.Age), 10)
+		status = strconv.AppendQuote(append(status, "; key="...), c.EntryID)
+		status = append(append(status, "; detail="...), c.Status...)
+		status = strconv.AppendFloat(append(status, "; similarity="...), c.Similarity, 'f', 3, 64)
+	case c.Status == rag.CacheMiss:
+		status = append(status, "; fwd=miss"...)
+	case c.Status == rag.CacheBypass:
+		status = append(status, "; fwd=bypass"...)
+	case c.Status == rag.CacheCoalesced:
+		status = append(status, "; fwd=miss; collapsed"...)
 	}
 	if c.Stored {
-		status += "; stored"
+		status = append(status, "; stored"...)
 	}
-	h.Set("Cache-Status", "ollama-rag"+status)
+	h.Set("Cache-Status", string(status))
 }

@@ -137,7 +137,9 @@ func (b *queryBody) check(providers map[string]string) error {
 	out.check(threshold >= 0 && threshold <= 1, "cache_threshold: %g, 0 to 1 is allowed", threshold)
 	provider := orElse(b.Provider, "")
 	_, known := providers[provider]
-	out.check(known || provider == "", "provider: %q, one of %s is allowed; openai needs OPENAI_API_KEY or OPENAI_BASE_URL", clip(provider), strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
+	if !known && provider != "" {
+		out.check(false, "provider: %q, one of %s is allowed; openai needs OPENAI_API_KEY or OPENAI_BASE_URL", clip(provider), strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
+	}
 	out.check(len(b.Model) <= 256, "model: at most 256 characters are allowed")
 	return out.err()
 }
@@ -163,7 +165,12 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 		}
 		if ev.Kind == rag.EventDone {
 			s.tellCache(w.Header(), ev.Answer.Cache)
-			return writeJSON(w, http.StatusOK, answerView(a, ev.Answer))
+			body, tail, err := answerJSON(a, ev.Answer)
+			if err != nil {
+				return err
+			}
+			writeData(w, http.StatusOK, body, tail)
+			return nil
 		}
 	}
 	return r.Context().Err()

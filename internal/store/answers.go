@@ -79,35 +79,41 @@ CREATE TABLE answers (
 )`, answersVersion)
 }
 
-// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written are left out.
+// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written leave the file.
 func (a *Answers) KeptAnswers(ctx context.Context) ([]rag.KeptAnswer, error) {
 	var out []rag.KeptAnswer
-	err := a.rows(ctx, `SELECT data, sum FROM answers ORDER BY made, id`, func(data []byte) {
+	torn, err := a.rows(ctx, `SELECT id, data, sum FROM answers ORDER BY made, id`, func(id string, data []byte) bool {
 		var k rag.KeptAnswer
-		if json.Unmarshal(data, &k) == nil {
-			out = append(out, k)
+		if json.Unmarshal(data, &k) != nil || k.ID != id {
+			return false
 		}
+		out = append(out, k)
+		return true
 	})
-	return out, err
+	if err != nil || len(torn) == 0 {
+		return out, err
+	}
+	return out, a.KeepAnswers(ctx, nil, torn)
 }
 
-// rows gives the data of every row that is what was written.
-func (a *Answers) rows(ctx context.Context, query string, each func(data []byte)) error {
+// rows gives every row that is what was written, and the keys of the others, those that take refuses among them.
+func (a *Answers) rows(ctx context.Context, query string, take func(key string, data []byte) bool) (torn []string, err error) {
 	rows, err := a.db.QueryContext(ctx, query)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
+		var key string
 		var data, sum []byte
-		if err := rows.Scan(&data, &sum); err != nil {
-			return err
+		if err := rows.Scan(&key, &data, &sum); err != nil {
+			return nil, err
 		}
-		if want := sha256.Sum256(data); string(sum) == string(want[:]) {
-			each(data)
+		if want := sha256.Sum256(data); string(sum) != string(want[:]) || !take(key, data) {
+			torn = append(torn, key)
 		}
 	}
-	return rows.Err()
+	return torn, errors.Join(rows.Err(), rows.Close())
 }
 
 // KeepAnswers implements rag.AnswerKeeper. What is removed is overwritten, in the log too.

@@ -42,6 +42,10 @@ func TestLaw12AnswersAreKeptWholeOrNotAtAll(t *testing.T) {
 	if got, err := a.KeptAnswers(t.Context()); err != nil || !reflect.DeepEqual(got, []rag.KeptAnswer{three}) {
 		t.Fatalf("a row that was not written so: %+v, %v", got, err)
 	}
+	var left int
+	if err := a.db.QueryRowContext(t.Context(), `SELECT count(*) FROM answers`).Scan(&left); err != nil || left != 1 {
+		t.Errorf("%d rows are left, %v: nobody would ever remove a torn one", left, err)
+	}
 }
 
 func TestLaw12ARemovedAnswersBytesAreGone(t *testing.T) {

@@ -17,16 +17,21 @@ CREATE TABLE IF NOT EXISTS calls (
   sum  BLOB NOT NULL      -- SHA-256 of data
 )`
 
-// KeptCalls implements rag.CallKeeper: the oldest first. Rows that are not what was written are left out.
+// KeptCalls implements rag.CallKeeper: the oldest first. Rows that are not what was written leave the file.
 func (a *Answers) KeptCalls(ctx context.Context) ([]rag.KeptCall, error) {
 	var out []rag.KeptCall
-	err := a.rows(ctx, `SELECT data, sum FROM calls ORDER BY made, key`, func(data []byte) {
+	torn, err := a.rows(ctx, `SELECT key, data, sum FROM calls ORDER BY made, key`, func(key string, data []byte) bool {
 		var k rag.KeptCall
-		if json.Unmarshal(data, &k) == nil {
-			out = append(out, k)
+		if json.Unmarshal(data, &k) != nil || k.Key != key {
+			return false
 		}
+		out = append(out, k)
+		return true
 	})
-	return out, err
+	if err != nil || len(torn) == 0 {
+		return out, err
+	}
+	return out, a.KeepCalls(ctx, nil, torn)
 }
 
 // KeepCalls implements rag.CallKeeper. What is removed is overwritten, in the log too.
