@@ -11,7 +11,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 EMBEDDERS ?= builtin
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-embed soak eval model cross clean real-ollama web-test
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-cache bench-embed soak eval model cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -51,6 +51,9 @@ bench-metrics: build ## what the instruments cost: on against off, interleaved
 
 bench-gateway: build ## what the gateway costs beside nginx and a plain Go proxy, interleaved
 	$(GO) run ./scripts/bench/gateway
+
+bench-cache: ## exact hits through the whole server beside an empty handler, near questions at 1,000 to 100,000 entries, memory
+	$(GO) test -run '^$$' -bench '^BenchmarkAnswerCache' -benchtime 1x -timeout 20m ./cmd/ollama-rag
 
 bench-embed: ## the embedder in the binary beside ONNX Runtime and a real Ollama, interleaved
 	scripts/bench-embed.sh

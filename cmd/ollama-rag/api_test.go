@@ -235,6 +235,7 @@ func TestBadRequestsGetTheirStatusAndASentence(t *testing.T) {
 		{"PUT", "/api/query", `{}`, 405, "POST"},
 		{"GET", "/nowhere", ``, 404, ""},
 		{"POST", "/api/cache/config", `{"similarity_threshold":0}`, 422, "similarity_threshold"},
+		{"POST", "/api/cache/config", `{"max_bytes":1000}`, 422, "max_bytes: 1000, 1048576"},
 		{"POST", "/api/cache/config", `{"typo":1}`, 422, "typo"},
 		{"POST", "/api/cache/clear", `{"database":"x"}`, 422, "database"},
 		{"DELETE", "/api/dbs/..", ``, 404, ""},

@@ -78,6 +78,8 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 			HitRate       float64 `json:"hit_rate"`
 			Size          int     `json:"size"`
 			MaxSize       int     `json:"max_size"`
+			Bytes         int64   `json:"bytes"`
+			MaxBytes      int64   `json:"max_bytes"`
 			Threshold     float64 `json:"similarity_threshold"`
 			TTL           float64 `json:"ttl"`
 			Evictions     uint64  `json:"evictions"`
@@ -85,6 +87,14 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 			Invalidations uint64  `json:"invalidations"`
 			Cleared       uint64  `json:"cleared"`
 		} `json:"semantic_cache"`
+		Calls struct {
+			Enabled bool    `json:"enabled"`
+			Hits    uint64  `json:"hits"`
+			Misses  uint64  `json:"misses"`
+			HitRate float64 `json:"hit_rate"`
+			Size    int     `json:"size"`
+			Bytes   int64   `json:"bytes"`
+		} `json:"generation_cache"`
 	}
 	if err := a.get(cmd.Context(), "GET", "/api/cache-stats", nil, &s); err != nil {
 		return err
@@ -95,12 +105,18 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(out, "entries\t%d of %d\n", c.Size, c.MaxSize)
+	fmt.Fprintf(out, "memory\t%.1f of %.1f MB\n", float64(c.Bytes)/1e6, float64(c.MaxBytes)/1e6)
 	fmt.Fprintf(out, "hits\t%d exact, %d semantic (%.1f %% of look-ups)\n", c.Exact, c.Semantic, 100*c.HitRate)
 	fmt.Fprintf(out, "misses\t%d\n", c.Misses)
 	fmt.Fprintf(out, "joined\t%d followed the same question in flight\n", c.Coalesced)
 	fmt.Fprintf(out, "gone\t%d evicted, %d expired, %d with their documents, %d cleared\n", c.Evictions, c.Expirations, c.Invalidations, c.Cleared)
 	fmt.Fprintf(out, "threshold\t%g\n", c.Threshold)
 	fmt.Fprintf(out, "time to live\t%s\n", time.Duration(c.TTL*float64(time.Second)))
+	if g := s.Calls; g.Enabled {
+		fmt.Fprintf(out, "model answers\t%d kept, %.1f MB; %d hits, %d misses (%.1f %%)\n", g.Size, float64(g.Bytes)/1e6, g.Hits, g.Misses, 100*g.HitRate)
+	} else {
+		fmt.Fprintln(out, "model answers\tnot kept (GEN_CACHE_ENABLE)")
+	}
 	return out.Flush()
 }
 

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
@@ -92,6 +97,61 @@ func TestLaw12TheCacheIsClearedWholeByBaseOrByEntry(t *testing.T) {
 	}
 }
 
+// Answers of a cache that is switched off are not left lying in its file.
+func TestLaw12ACacheThatIsOffLeavesNothingInItsFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no SIGTERM on Windows")
+	}
+	stub := ollamatest.New(t)
+	stub.SetText("It opens after five consecutive failures [1].")
+	env := []string{"OLLAMA_BASE_URL=" + stub.URL, "EMBED_MODEL=all-minilm"}
+	data, docs := t.TempDir(), t.TempDir()
+	writeFile(t, filepath.Join(docs, "breaker.md"), breakerText)
+	if r := runProgram(t, data, env, "ingest", docs); r.code != 0 {
+		t.Fatalf("ingest: %+v", r)
+	}
+	for _, x := range []struct {
+		name  string
+		env   []string
+		off   string
+		holds bool
+	}{
+		{"on", nil, "", true},
+		{"off at the start", []string{"USE_SEMANTIC_CACHE=false"}, "", false},
+		{"on again", nil, "", true},
+		{"off while it runs", nil, `{"enabled":false}`, false},
+	} {
+		p := startServer(t, data, slices.Concat(env, x.env))
+		post := func(path, body string) {
+			t.Helper()
+			resp, err := http.Post(p.url+path, "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %s", path, resp.Status)
+			}
+		}
+		post("/api/query", `{"query":"How many failures open the pangolin?"}`)
+		if x.off != "" {
+			post("/api/cache/config", x.off)
+		}
+		p.stop(t, syscall.SIGTERM)
+		holds := false
+		for _, end := range []string{"", "-wal"} {
+			file, err := os.ReadFile(filepath.Join(data, "answers.db"+end))
+			if err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+			holds = holds || bytes.Contains(file, []byte("pangolin"))
+		}
+		if holds != x.holds {
+			t.Errorf("%s: the file holds the answer: %t", x.name, holds)
+		}
+	}
+}
+
 func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 	stub := ollamatest.New(t)
 	env := []string{"OLLAMA_BASE_URL=" + stub.URL, "EMBED_MODEL=all-minilm"}
@@ -133,5 +193,45 @@ func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 	stub.FailPath("/api/chat", 100, ollamatest.Status(http.StatusInternalServerError, `{"error":"broken"}`))
 	if r := runProgram(t, data, env, "cache", "warm", file); r.code != 1 || !strings.Contains(r.stdout, "0 kept, 0 there already, 2 not kept") || !strings.Contains(r.stdout, "not kept: How many failures open the breaker?\n  No language model answered") {
 		t.Errorf("without a model: %+v", r)
+	}
+}
+
+func TestTheSamePassagesAfterAChangeAskNoModel(t *testing.T) {
+	stub, h := scripted(t)
+	h.withDocs()
+	const question = "How many failures open the breaker?"
+	narrow := map[string]any{"k": 1, "method": "bm25"}
+	first := h.ask(question, narrow)
+	h.upload("", "other.md", "Nothing of this is about that.")
+	again := h.ask(question, narrow)
+	info := again["cache"].(map[string]any)
+	if info["status"] == "miss" && (info["generation"] != "cached" || again["answer"] != first["answer"]) {
+		t.Errorf("%v", info)
+	}
+	if r := h.send("POST", "/api/cache/clear", `{"entry":"none"}`); r.status != http.StatusNotFound {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	h.cache.Clear("") // as after an eviction
+	if info := h.ask(question, narrow)["cache"].(map[string]any); info["status"] != "miss" || info["generation"] != "cached" || info["stored"] != true {
+		t.Errorf("%v", info)
+	}
+	if n := stub.Count("/api/chat"); n != 1 {
+		t.Fatalf("%d model calls", n)
+	}
+	stats := h.send("GET", "/api/cache-stats", "").json(t)["generation_cache"].(map[string]any)
+	if stats["enabled"] != true || stats["hits"].(float64) < 1 || stats["misses"] != 1.0 || stats["size"] != 1.0 || stats["bytes"].(float64) < 300 {
+		t.Errorf("%v", stats)
+	}
+	h.wantMetric("gencache_hits_total", stats["hits"].(float64))
+	h.wantMetric("gencache_entries", 1)
+	for i, header := range []string{"no-cache", "no-store"} {
+		h.send("POST", "/api/query", `{"query":"How many failures open the breaker?","k":1,"method":"bm25"}`, "Cache-Control", header)
+		if n := stub.Count("/api/chat"); n != 2+i {
+			t.Errorf("%s: %d model calls", header, n)
+		}
+	}
+	h.send("POST", "/api/cache/clear", "")
+	if info := h.ask(question, narrow)["cache"].(map[string]any); info["generation"] != nil || stub.Count("/api/chat") != 4 {
+		t.Errorf("after clearing: %v, %d model calls", info, stub.Count("/api/chat"))
 	}
 }

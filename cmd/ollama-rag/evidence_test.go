@@ -29,7 +29,7 @@ type shelf struct {
 // words are what questions and passages are made of.
 var shelfWords = []string{"breaker", "queue", "rent", "cat"}
 
-func newShelf(t *testing.T) *shelf {
+func newShelf(t testing.TB) *shelf {
 	t.Helper()
 	st, err := store.Open(t.Context(), t.TempDir())
 	if err != nil {

@@ -26,13 +26,13 @@ import (
 // testHouse is the whole house behind a real HTTP server, with a scripted or real Ollama behind it.
 type testHouse struct {
 	*house
-	t        *testing.T
+	t        testing.TB
 	url      string
 	closeNow func()
 }
 
 // open starts a house whose settings are the defaults and env. Its data folder is fresh unless env names one.
-func open(t *testing.T, ollamaURL string, env ...string) *testHouse {
+func open(t testing.TB, ollamaURL string, env ...string) *testHouse {
 	t.Helper()
 	environ := append([]string{"OLLAMA_RAG_DATA_DIR=" + t.TempDir(), "OLLAMA_BASE_URL=" + ollamaURL, "OLLAMA_RETRY_BACKOFF=0.001"}, env...)
 	c, _, err := config.Load(config.Source{Environ: environ})
@@ -68,7 +68,7 @@ type reply struct {
 }
 
 // json decodes the reply into a map, for fields that tests pick out.
-func (r reply) json(t *testing.T) map[string]any {
+func (r reply) json(t testing.TB) map[string]any {
 	t.Helper()
 	var m map[string]any
 	if err := json.Unmarshal(r.body, &m); err != nil {

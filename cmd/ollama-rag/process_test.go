@@ -329,7 +329,7 @@ func TestLaw12KillWhileAnswersAreWrittenServesNoTornEntry(t *testing.T) {
 		}
 		return a.Answer, a.Cache.Status
 	}
-	const rounds, questions = 3, 40
+	const rounds, questions = 20, 40
 	kept := 0
 	for range rounds {
 		p := startServer(t, data, env)

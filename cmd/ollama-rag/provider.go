@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ollama-rag/ollama-rag/internal/cache"
 	"github.com/ollama-rag/ollama-rag/internal/openai"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/upstream"
@@ -50,27 +51,29 @@ func (h *house) answerers(common rag.Engine) engines {
 		common.Retriever, common.Cache = h.metrics.Retriever(common.Retriever), h.metrics.Recaller(common.Cache)
 	}
 	h.traceStages(&common)
-	add := func(provider string, models rag.Models, generator rag.Generator, spend func() bool) {
+	// server stands for the digests of models where a provider has none.
+	add := func(provider, server string, models rag.Models, generator rag.Generator, spend func() bool) {
 		engine := common
 		engine.Shadows = rag.NewShadows(spend)
 		h.shadows = append(h.shadows, engine.Shadows)
-		engine.Provider, engine.Models, engine.Generator = provider, models, generator
 		if h.metrics != nil {
-			engine.Generator = h.metrics.Generator(generator)
+			generator = h.metrics.Generator(generator)
 		}
 		if h.tracer != nil {
-			engine.Generator = h.tracer.Generator(engine.Generator)
+			generator = h.tracer.Generator(generator)
 		}
+		engine.Provider, engine.Models = provider, models
+		engine.Generator = cache.Generator{Generator: generator, Calls: h.calls, Sampled: h.config.CacheSampled, Server: server}
 		all[provider] = &engine
 	}
-	add(providerOllama, newLastModels(h.ollama, h.store, h.log), h.ollama, h.upstream.SpendRetry)
+	add(providerOllama, "", newLastModels(h.ollama, h.store, h.log), h.ollama, h.upstream.SpendRetry)
 	if h.openai != nil {
 		key := ""
 		if len(h.config.OpenAIKey) > 0 {
 			key = h.config.OpenAIKey[0]
 		}
 		client := openai.New(h.openai, key, h.config.OpenAIModel)
-		add(providerOpenAI, client, client, h.openai.SpendRetry)
+		add(providerOpenAI, h.config.OpenAIBaseURL, client, client, h.openai.SpendRetry)
 	}
 	return all
 }

@@ -69,7 +69,9 @@ type house struct {
 	worths    worths
 	indexes   *search.Indexes
 	cache     *cache.Cache
-	answers   *store.Answers // the cache's file; nil: it lives in memory alone
+	calls     *cache.Calls // whole answers of models
+	gateway   *gateway.Gateway
+	answers   *store.Answers // the caches' file; nil: it lives in memory alone
 	joins     rag.Joins      // identical questions in flight, of every provider
 	shadows   []*rag.Shadows // served answers that are made again, by provider
 	extractor *extract.Extractor
@@ -111,8 +113,13 @@ func (h *house) wire(ctx context.Context) error {
 		options.NumGPU = &c.NumGPU
 	}
 	h.ollama = ollama.New(h.upstream, options)
+	h.calls = cache.NewCalls(cache.CallsConfig{Enabled: c.CallsEnabled, MaxSize: c.CallsSize, MaxBytes: c.CallsBytes, TTL: c.CallsTTL})
+	h.gateway = h.newGateway()
 	h.indexes = search.New(h.store, filepath.Join(c.DataDir, "index"))
-	h.cache = cache.New(rag.CacheConfig{Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, TTL: c.CacheTTL, StaleIfError: c.CacheStale, ShadowRate: c.CacheShadow, MaxError: c.CacheMaxError})
+	h.cache = cache.New(rag.CacheConfig{
+		Enabled: c.CacheEnabled, Threshold: c.CacheThreshold, Size: c.CacheSize, Bytes: c.CacheBytes, TTL: c.CacheTTL,
+		StaleIfError: c.CacheStale, ShadowRate: c.CacheShadow, MaxError: c.CacheMaxError,
+	})
 	h.keepAnswers(ctx)
 	h.extractor = extract.New(extract.Config{CodeDir: filepath.Join(c.DataDir, "pdfium")})
 	if path, file := strings.CutPrefix(c.EmbedModel, embed.FilePrefix); file {
@@ -128,7 +135,7 @@ func (h *house) wire(ctx context.Context) error {
 	embedders := &embedders{store: h.store, ollama: h.ollama, locals: &h.locals, wanted: c.EmbedModel, worths: &h.worths}
 	h.ingest = &ingest.Service{
 		Reader: h.extractor, Cutter: newCutter(c, &h.locals), Documents: h.store, Jobs: h.store,
-		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache}, Log: h.log,
+		Embedders: embedders, Offline: embedders.offline, Next: embedders.next, Followers: []ingest.Follower{h.indexes, h.cache, h.calls}, Log: h.log,
 		Config: ingest.Config{MaxFileBytes: c.MaxUpload, MaxFiles: c.MaxFiles},
 	}
 	if h.openai, err = h.openAIUpstream(); err != nil {
@@ -136,12 +143,12 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	if c.Metrics {
 		h.metrics = metrics.New(metrics.Parts{
-			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
+			Hosts: h.servers, Queue: h.waiting, Cache: h.seenCache().Stats, Calls: h.callStats, Ingest: h.ingest.Stats, Indexes: h.indexes.Stats, Documents: h.store.DocumentCounts,
 		}, version(), revision(), c.MetricsNative)
 	}
 	h.engines = h.answerers(rag.Engine{
 		Bases: h.store, Embedders: questionEmbedders{embedders, h.ingest.Wake}, Retriever: h.indexes, Cache: h.cache, Evidence: h.store, CacheEmbedder: cacheEmbedder{&h.locals}, Joins: &h.joins, Worth: embedders.worths.of,
-		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise,
+		Limits: rag.Limits{NumCtx: c.NumCtx, MaxTokens: c.MaxTokens}, EmbedTimeout: c.EmbedTimeout, Normalise: normalise, Sampled: c.CacheSampled,
 	})
 	return h.ingest.Start(ctx)
 }
@@ -157,7 +164,7 @@ func (h *house) keepAnswers(ctx context.Context) {
 	}
 	if err == nil {
 		h.answers = answers
-		err = h.cache.Keep(ctx, answers, h.log)
+		err = errors.Join(h.cache.Keep(ctx, answers, h.log), h.calls.Keep(ctx, answers, h.log))
 	}
 	state, stateErr := h.store.Setting(ctx, contractSetting)
 	if stateErr != nil {
@@ -186,9 +193,25 @@ func newCutter(c config.Config, l *locals) *chunk.Cutter {
 type seenCache struct {
 	*cache.Cache
 	joins *rag.Joins
+	calls *cache.Calls
 }
 
-func (h *house) seenCache() seenCache { return seenCache{h.cache, &h.joins} }
+func (h *house) seenCache() seenCache { return seenCache{h.cache, &h.joins, h.calls} }
+
+// Clear removes what models said with the answers, or asking again would give the same.
+func (s seenCache) Clear(db string) int {
+	s.calls.Clear(db)
+	return s.Cache.Clear(db)
+}
+
+// ClearEntry removes all that models said to questions: which of it the answer came from is not known.
+func (s seenCache) ClearEntry(id string) bool {
+	there := s.Cache.ClearEntry(id)
+	if there {
+		s.calls.ClearPrompts()
+	}
+	return there
+}
 
 // Stats gives the figures of both.
 func (s seenCache) Stats() rag.CacheStats {
@@ -228,9 +251,13 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 
 // handler is the API over the house. bound is where it listens, nil inside this process.
 func (h *house) handler(bound net.Addr) http.Handler {
+	return server.New(h.serverConfig(bound)).Handler()
+}
+
+func (h *house) serverConfig(bound net.Addr) server.Config {
 	c := h.config
 	cfg := server.Config{
-		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
+		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Calls: h.callStats, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
 		LogQuestions: c.LogQuestions, Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
@@ -240,10 +267,10 @@ func (h *house) handler(bound net.Addr) http.Handler {
 	}
 	cfg.Observe, cfg.Engine = h.observe(h.engines)
 	cfg.Probe = gateway.Probe
-	for _, r := range h.gateway().Routes() {
+	for _, r := range h.gateway.Routes() {
 		cfg.Routes = append(cfg.Routes, server.Route(r))
 	}
-	return server.New(cfg).Handler()
+	return cfg
 }
 
 // close ends the parts in the order in which they depend on each other.
@@ -254,6 +281,7 @@ func (h *house) close() error {
 	}
 	if h.cache != nil {
 		h.cache.Close()
+		h.calls.Close()
 	}
 	if h.answers != nil {
 		errs = append(errs, h.answers.Close())

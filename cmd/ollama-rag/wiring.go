@@ -186,10 +186,24 @@ func (m models) ChatModel(ctx context.Context) (string, error) {
 	return model.Name, err
 }
 
-// gateway is Ollama's and OpenAI's own API over the same hosts.
-func (h *house) gateway() *gateway.Gateway {
+// newGateway is Ollama's and OpenAI's own API over the same hosts.
+func (h *house) newGateway() *gateway.Gateway {
 	c := h.config
-	return gateway.New(gateway.Config{Upstream: h.upstream, Embedder: h.locals.gateway(), MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts, Admin: c.GatewayAdmin, Unknown: c.GatewayUnknown})
+	g := gateway.Config{
+		Upstream: h.upstream, Embedder: h.locals.gateway(), MaxBody: c.GatewayMaxBody, MaxTexts: c.GatewayTexts, Admin: c.GatewayAdmin, Unknown: c.GatewayUnknown,
+		CacheRoutes: c.GatewayCache, Sampled: c.CacheSampled, Digest: h.ollama.Digest,
+	}
+	if c.CallsEnabled {
+		g.Kept = h.calls
+	}
+	return gateway.New(g)
+}
+
+// callStats are the figures of what models said, for questions and through the gateway.
+func (h *house) callStats() rag.CallStats {
+	s := h.calls.Stats()
+	s.Coalesced = h.gateway.Coalesced()
+	return s
 }
 
 func (h *house) hosts() []server.Host {
@@ -233,6 +247,7 @@ func (h *house) dropBase(ctx context.Context, name string) error {
 	}
 	h.indexes.Drop(name)
 	h.cache.Forget(name)
+	h.calls.Clear(name)
 	return nil
 }
 

@@ -30,33 +30,37 @@ func (c *Cache) Nearest(key rag.CacheKey, vector []float32, n int) ([]rag.Recall
 		change     uint64
 	}
 	var all []candidate
-	c.mu.RLock()
-	threshold, now := c.config.Threshold, c.now()
-	for e := range c.scopes[key.Scope] {
-		switch {
-		case e.key.DB != key.DB || c.oldAt(now, e):
-		case e.key == key:
-			all = append(all, candidate{e, 1, e.change})
-		case len(vector) > 0 && len(e.vector) == len(vector):
-			all = append(all, candidate{e, Similarity(float64(vec.Dot(e.vector, vector))), e.change})
+	unit := vec.Normalize(vector)
+	shelf, threshold := c.shelf(key, unit)
+	if shelf != nil {
+		shelf.mu.RLock()
+		for _, e := range shelf.rows {
+			if e.key != key {
+				all = append(all, candidate{entry: e, similarity: Similarity(float64(vec.Dot(e.vector, unit)))})
+			}
 		}
+		shelf.mu.RUnlock()
 	}
-	c.mu.RUnlock()
 	slices.SortFunc(all, func(a, b candidate) int {
-		if exact := a.key == key; exact != (b.key == key) {
-			return map[bool]int{true: -1, false: 1}[exact]
-		}
 		return cmp.Or(cmp.Compare(b.similarity, a.similarity), cmp.Compare(a.id, b.id))
 	})
+	c.mu.Lock()
+	if e := c.entries[key]; e != nil && !c.old(e) {
+		all = slices.Insert(all, 0, candidate{entry: e, similarity: 1})
+	}
+	all = all[:min(n, len(all))]
+	for i, e := range all {
+		all[i].change = e.entry.change
+	}
+	c.mu.Unlock()
 	var out []rag.Recalled
-	for _, e := range all[:min(n, len(all))] {
-		if r, ok := c.serve(e.entry, e.similarity, e.change); ok {
-			if e.key != key {
-				r.Guard = string(Check(key.Question, e.key.Question))
-				r.Withheld = c.withholds(e.similarity)
-			}
-			out = append(out, r)
+	for _, e := range all {
+		r := c.serve(e.entry, e.similarity, e.change)
+		if e.key != key {
+			r.Guard = string(Check(key.Question, e.key.Question))
+			r.Withheld = c.withholds(e.similarity)
 		}
+		out = append(out, r)
 	}
 	return out, threshold
 }

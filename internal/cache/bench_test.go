@@ -25,6 +25,17 @@ func spelt(n int) string {
 	return strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprint(n))
 }
 
+// keptSample is an answer with passages of 800 bytes, each quoted.
+func keptSample(i, passages int) rag.Answer {
+	a := rag.Answer{Text: fmt.Sprintf("%0600d", i)}
+	for n := range passages {
+		score := float64(n)
+		a.Hits = append(a.Hits, rag.Hit{Passage: rag.Passage{ID: int64(n), Text: fmt.Sprintf("%0800d", i), Hash: fmt.Sprintf("%064d", n), Source: "a/source.md"}, BM25: &score, Cosine: &score})
+		a.Citations = append(a.Citations, rag.Citation{N: n + 1, Quote: fmt.Sprintf("%0100d", i)})
+	}
+	return a
+}
+
 // full is a cache of 1,000 answers with 5 passages of 800 bytes each, in one scope.
 func full(b *testing.B) (*Cache, []float32) {
 	b.Helper()
@@ -33,12 +44,7 @@ func full(b *testing.B) (*Cache, []float32) {
 	var last []float32
 	for i := range benchEntries {
 		last = randomUnit(r)
-		a := rag.Answer{Text: fmt.Sprintf("%0600d", i)}
-		for n := range 5 {
-			a.Hits = append(a.Hits, rag.Hit{Passage: rag.Passage{ID: int64(n), Text: fmt.Sprintf("%0800d", i)}})
-			a.Citations = append(a.Citations, rag.Citation{N: n + 1, Quote: fmt.Sprintf("%0100d", i)})
-		}
-		c.Remember(key(spelt(i)), last, 1, a)
+		c.Remember(key(spelt(i)), last, 1, keptSample(i, 5))
 	}
 	return c, last
 }

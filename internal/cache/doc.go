@@ -3,7 +3,10 @@
 // documents that can change the answer, hashed by whoever asks. An entry keeps the passages it shows and the change of its
 // knowledge base for which they were found to hold: whoever asks checks that, and Served or Missed ends the look-up.
 //
-// Entries live in memory, and in a file where Keep was called, which is written behind those who ask; they are bounded in number and age; the least recently used goes first, and a hit does not renew the age.
+// Entries live in memory, and in a file where Keep was called, which is written behind those who ask. They are bounded in number,
+// memory and age; what is cheap to make again, large and unused goes first, and a hit does not renew the age.
+// Calls keeps what models said, under exact keys and as bytes; Generator puts it before a model.
+//
 // What is stored is a deep copy and what is served is another, so that nobody can change a remembered answer. The package
 // knows neither embedders nor HTTP.
 package cache

@@ -30,14 +30,12 @@ func (c *Cache) Keep(ctx context.Context, keeper rag.AnswerKeeper, log *slog.Log
 	defer c.mu.Unlock()
 	c.keep = &keeping{keeper: keeper, log: log, pending: map[string]*entry{}, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	for _, k := range kept {
-		var a rag.Answer
-		made := time.Unix(0, k.Made)
-		if json.Unmarshal(k.Answer, &a) != nil || made.After(c.now()) || !c.config.Enabled {
+		e, err := newEntry(k, time.Unix(0, k.Made))
+		if err != nil || e.made.After(c.now()) || !c.config.Enabled || !c.add(e) {
 			c.later(k.ID, nil)
-			continue
 		}
-		c.add(&entry{id: k.ID, key: k.Key, vector: k.Vector, data: k.Answer, passages: passagesOf(a), made: made})
 	}
+	c.expire()
 	c.keep.pending = gone(c.keep.pending) // the others are there already
 	go c.write()
 	c.keep.nudge()
@@ -100,7 +98,11 @@ func (c *Cache) flush() {
 			remove = append(remove, id)
 			continue
 		}
-		put = append(put, rag.KeptAnswer{ID: id, Key: e.key, Vector: e.vector, Made: e.made.UnixNano(), Answer: e.data})
+		data, err := json.Marshal(e.answer)
+		if err != nil {
+			continue // it came from JSON
+		}
+		put = append(put, rag.KeptAnswer{ID: id, Key: e.key, Vector: e.vector, Made: e.made.UnixNano(), Answer: data})
 	}
 	if len(pending) == 0 {
 		return

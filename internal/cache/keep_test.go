@@ -118,3 +118,20 @@ func TestLaw12WhatCannotBeReadOrWrittenCostsNoAnswer(t *testing.T) {
 		}
 	})
 }
+
+// What an answer had cost is in its JSON, so that files from before eviction went by it say it too.
+func TestLaw12WhatAnAnswerHadCostOutlivesARestart(t *testing.T) {
+	d := &drawer{kept: map[string]rag.KeptAnswer{}}
+	for id, data := range map[string]string{
+		"cheap": `{"Text":"a","Timings":{"total":1}}`, "dear": `{"Text":"b","Timings":{"total":30},"Usage":{"load_seconds":5}}`, "unknown": `{"Text":"c"}`,
+	} {
+		d.kept[id] = rag.KeptAnswer{ID: id, Key: key(id), Made: time.Now().UnixNano(), Answer: []byte(data)}
+	}
+	c := reopened(t, d, config)
+	defer c.Close()
+	for id, want := range map[string]float64{"cheap": 1, "dear": 25, "unknown": 0} {
+		if e := c.byID[id]; e == nil || e.cost != want {
+			t.Errorf("%s: %+v", id, e)
+		}
+	}
+}

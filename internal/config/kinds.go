@@ -273,6 +273,14 @@ var Roles = []string{"read", "write", "admin"}
 // minKeyLength keeps keys from being guessed.
 const minKeyLength = 16
 
+func cachedRoute(v string) error {
+	switch v {
+	case "all", "/api/chat", "/api/generate", "/v1/chat/completions", "/v1/completions":
+		return nil
+	}
+	return errors.New("all, /api/chat, /api/generate, /v1/chat/completions and /v1/completions are allowed")
+}
+
 func apiKey(v string) error {
 	role, key, ok := strings.Cut(v, ":")
 	if !ok || !slices.Contains(Roles, role) || len(key) < minKeyLength {

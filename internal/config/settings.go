@@ -87,10 +87,18 @@ type Config struct {
 	CacheEnabled   bool
 	CacheThreshold float64
 	CacheSize      int
+	CacheBytes     int64
 	CacheTTL       time.Duration
-	CacheStale     time.Duration
-	CacheShadow    float64
-	CacheMaxError  float64
+	CacheSampled   bool
+
+	CallsEnabled  bool
+	CallsTTL      time.Duration
+	CallsSize     int
+	CallsBytes    int64
+	GatewayCache  []string
+	CacheStale    time.Duration
+	CacheShadow   float64
+	CacheMaxError float64
 }
 
 // settings lists every setting once.
@@ -176,7 +184,14 @@ func (c *Config) settings() []*Setting {
 		flag(&c.CacheEnabled, "USE_SEMANTIC_CACHE", "", true, "remember answers"),
 		fraction(&c.CacheThreshold, "SEMANTIC_CACHE_THRESHOLD", 0.95, "least similarity of a question that is answered from memory"),
 		number(&c.CacheSize, "SEMANTIC_CACHE_SIZE", 1000, "answers kept", 1, 10_000_000),
+		bytes(&c.CacheBytes, "SEMANTIC_CACHE_BYTES", 256<<20, "memory that kept answers may take", 1<<20),
 		seconds(&c.CacheTTL, "SEMANTIC_CACHE_TTL", 3600*time.Second, "how long an answer is kept", time.Millisecond, 365*24*time.Hour),
+		flag(&c.CacheSampled, "SEMANTIC_CACHE_SAMPLED", "", false, "keep what models say by chance too (a temperature other than 0 and no seed), in every cache"),
+		flag(&c.CallsEnabled, "GEN_CACHE_ENABLE", "", true, "remember what a model said to the very same prompt"),
+		seconds(&c.CallsTTL, "GEN_CACHE_TTL", 24*time.Hour, "how long that is kept; 0 is no limit", 0, 10*365*24*time.Hour),
+		number(&c.CallsSize, "GEN_CACHE_SIZE", 10_000, "most of these answers", 1, 10_000_000),
+		bytes(&c.CallsBytes, "GEN_CACHE_BYTES", 64<<20, "most memory of these answers", 1<<16),
+		list(&c.GatewayCache, "GATEWAY_CACHE", "", "", "routes of Ollama's and OpenAI's API whose answers are kept there too: all, or any of /api/chat, /api/generate, /v1/chat/completions, /v1/completions", cachedRoute),
 		seconds(&c.CacheStale, "SEMANTIC_CACHE_STALE_IF_ERROR", 0, "how much older an answer may be, or behind its documents, that is served, marked stale, while no model answers; 0 is never", 0, 365*24*time.Hour),
 		real(&c.CacheShadow, "SEMANTIC_CACHE_SHADOW_RATE", 0.02, "share of answers to near questions that are made again to see whether they were right; 0 switches the error contract off", 0, 1),
 		real(&c.CacheMaxError, "SEMANTIC_CACHE_MAX_ERROR", 0.02, "largest share of answers to near questions that may differ from the model's, at 95 %; past it fewer are served, or none", 1e-6, 1),

@@ -32,12 +32,18 @@ type Config struct {
 	MaxTexts int               // texts of a request to Embedder
 	Admin    bool              // routes that change the model server are passed on
 	Unknown  bool              // so are those that nobody knows
+
+	Kept        Keeper                                                  // nil: no answer is kept
+	CacheRoutes []string                                                // paths whose answers are kept unless a request says no
+	Sampled     bool                                                    // also those that chance decided
+	Digest      func(ctx context.Context, model string) (string, error) // of a model
 }
 
 // Gateway serves the routes of Ollama's API.
 type Gateway struct {
 	Config
-	began time.Time
+	began   time.Time
+	flights rag.Flights[flight, part]
 }
 
 // New makes a gateway.
@@ -120,6 +126,9 @@ func (g *Gateway) infer(w http.ResponseWriter, r *http.Request) error {
 	p := peek(body)
 	if g.ours(p.Model) {
 		return rag.Errorf(rag.Malformed, "", "%q does not support chat: it embeds", p.Model)
+	}
+	if g.caches(r) {
+		return g.kept(w, r, body, p)
 	}
 	return g.relay(w, r, body, p)
 }

@@ -36,6 +36,14 @@ type life struct {
 	ended bool
 }
 
+// patientFor begins to show signs of life where a stream of events was asked for.
+func (a *answer) patientFor(p peeked) *answer {
+	if p.Stream && a.api.events {
+		a.showLife()
+	}
+	return a
+}
+
 // showLife begins to show signs of life.
 func (a *answer) showLife() {
 	a.life.mu.Lock()

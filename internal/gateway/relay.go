@@ -41,17 +41,18 @@ func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, body io.Reader
 	if err != nil {
 		return err
 	}
-	a := newAnswer(w, apiOf(r.URL.Path))
-	if p.Stream && a.api.events {
-		a.showLife()
-	}
+	return g.tell(newAnswer(w, apiOf(r.URL.Path)).patientFor(p), out)
+}
+
+// tell sends a request as outgoing made it, and its answer to a client that nothing but signs of life went to.
+func (g *Gateway) tell(a *answer, out *http.Request) error {
 	resp, err := g.Upstream.RoundTrip(out)
 	if err != nil {
 		return a.fail(err)
 	}
 	defer resp.Body.Close()
 	switch kind := resp.Header.Get("Content-Type"); {
-	case r.Method == http.MethodHead:
+	case out.Method == http.MethodHead:
 		a.start(resp)
 		return nil
 	case strings.HasPrefix(kind, "application/x-ndjson"):

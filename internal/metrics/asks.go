@@ -126,7 +126,6 @@ func (m *Metrics) answered(a *rag.Answer) outcome {
 		}
 	}
 	if a.Cache.Status == rag.CacheExact || a.Cache.Status == rag.CacheSemantic {
-		m.similar.Observe(a.Cache.Similarity)
 		add(m.savedTime, a.Usage.TotalSeconds)
 		add(m.savedOut, float64(a.Usage.InputTokens)+float64(a.Usage.OutputTokens))
 		return answered

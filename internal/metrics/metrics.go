@@ -57,7 +57,6 @@ type Metrics struct {
 	topScore  prometheus.Observer
 	cited     map[rag.Verdict]prometheus.Counter
 	refused   map[string]prometheus.Counter
-	similar   prometheus.Observer
 	savedTime prometheus.Counter
 	savedOut  prometheus.Counter
 
@@ -180,7 +179,6 @@ func (m *Metrics) rag() {
 	}
 	refusals := m.counterVec("refusals_total", "Questions that no passage answers, by reason.", "reason")
 	m.refused = map[string]prometheus.Counter{"no_passages": refusals.WithLabelValues("no_passages")}
-	m.similar = m.histogramVec("semcache_similarity", "Similarity of the question that an answer was served for from the cache.", []float64{.9, .92, .94, .95, .96, .97, .98, .99, .995, 1}).WithLabelValues()
 	m.savedTime = m.counterVec("semcache_saved_seconds_total", "Model time that served answers had cost when they were made.").WithLabelValues()
 	m.savedOut = m.counterVec("semcache_saved_tokens_total", "Tokens that served answers had cost when they were made.").WithLabelValues()
 }

@@ -31,6 +31,7 @@ func quiet() Parts {
 		Hosts:     func() []upstream.HostStats { return []upstream.HostStats{{Label: "ollama_client"}} },
 		Queue:     func() upstream.QueueStats { return upstream.QueueStats{} },
 		Cache:     func() rag.CacheStats { return rag.CacheStats{} },
+		Calls:     func() rag.CallStats { return rag.CallStats{Hits: 3} },
 		Ingest:    func() ingest.Stats { return ingest.Stats{} },
 		Indexes:   func() map[string]search.Stats { return nil },
 		Documents: func(context.Context) (map[string]int, error) { return nil, nil },
@@ -193,8 +194,24 @@ func TestAnAnswerLeavesItsFigures(t *testing.T) {
 		`retrieved_docs_count`: 2, `retrieved_docs_sum`: 4, `retrieval_top_score_sum`: .84,
 		`citations_total{verdict="supported"}`: 4, `citations_total{verdict="unsupported"}`: 2, `citations_total{verdict="quoted"}`: 0,
 		`retrieval_seconds_count{stage="embed"}`: 1, `retrieval_seconds_sum{stage="embed"}`: .012, // a hit has none
-		`semcache_similarity_count`: 1, `semcache_similarity_sum`: .97, `semcache_saved_seconds_total`: 3, `semcache_saved_tokens_total`: 120,
+		`semcache_saved_seconds_total`: 3, `semcache_saved_tokens_total`: 120,
 		`queries_total{method="bm25",outcome="answered",provider="ollama"}`: 2,
+	})
+}
+
+func TestTheCacheIsReadAtTheScrape(t *testing.T) {
+	p := quiet()
+	p.Cache = func() rag.CacheStats {
+		return rag.CacheStats{
+			Size: 3, MaxSize: 12, Bytes: 4096, Evicted: 1, Outgrown: 2, Expired: 3, Changed: 4, Cleared: 5,
+			Nearest: rag.Spread{Count: 4, Sum: 3.25, Buckets: map[float64]uint64{.5: 1, 1: 4}},
+		}
+	}
+	want(t, New(p, "", "", false), map[string]float64{
+		`semcache_size`: 3, `semcache_fill_ratio`: .25, `semcache_bytes`: 4096,
+		`semcache_evictions_total{reason="size"}`: 1, `semcache_evictions_total{reason="bytes"}`: 2, `semcache_evictions_total{reason="expired"}`: 3,
+		`semcache_evictions_total{reason="changed"}`: 4, `semcache_evictions_total{reason="cleared"}`: 5,
+		`semcache_similarity_count`: 4, `semcache_similarity_sum`: 3.25, `semcache_similarity_bucket{le="0.5"}`: 1, `semcache_similarity_bucket{le="1"}`: 4,
 	})
 }
 

@@ -22,6 +22,7 @@ type Parts struct {
 	Hosts     func() []upstream.HostStats
 	Queue     func() upstream.QueueStats
 	Cache     func() rag.CacheStats
+	Calls     func() rag.CallStats
 	Ingest    func() ingest.Stats
 	Indexes   func() map[string]search.Stats
 	Documents func(ctx context.Context) (map[string]int, error) // by knowledge base
@@ -86,6 +87,8 @@ var (
 	cacheMisses    = counter("semcache_misses_total", "Look-ups in the answer cache that found nothing that could be served.")
 	cacheSize      = gauge("semcache_size", "Answers in the cache that can still be served.")
 	cacheFill      = gauge("semcache_fill_ratio", "Size of the answer cache over its largest size, 0 to 1.")
+	cacheBytes     = gauge("semcache_bytes", "Memory that the answers in the cache take.")
+	cacheNearest   = histogram("semcache_similarity", "Similarity of the nearest remembered question of each semantic look-up, whether its answer was served or not.")
 	cacheJoined    = counter("coalesced_requests_total", "Questions that followed the answer to the same question in flight: neither hit nor miss.")
 	cacheGuards    = counter("semcache_guard_rejections_total", "Near questions whose remembered answer was not served, since a guard told the two apart.", "reason")
 	cacheStale     = counter("semcache_stale_total", "Remembered answers that were not served, since their evidence does not hold.", "reason")
@@ -95,6 +98,11 @@ var (
 	cacheLeast     = gauge("semcache_effective_threshold", "Least similarity of a question that is answered from the cache now: above the configured one where the error contract wants it; 1 where the tier is closed.")
 	cacheTier      = gauge("semcache_semantic_open", "1 while near questions are answered from the cache, 0 while the error contract keeps that tier closed.")
 	cacheEvictions = counter("semcache_evictions_total", "Answers that left the cache, by reason.", "reason")
+
+	callHits    = counter("gencache_hits_total", "Whole answers of models that were given from memory: the same prompt, or the same request of the gateway.")
+	callMisses  = counter("gencache_misses_total", "Look-ups of whole answers of models that found none.")
+	callEntries = gauge("gencache_entries", "Whole answers of models that are kept.")
+	callBytes   = gauge("gencache_bytes", "Memory of the whole answers of models that are kept.")
 
 	ingested       = counter("documents_ingested_total", "Files that ingest jobs were given, by what became of them.", "status")
 	chunks         = counter("chunks_created_total", "Passages made by ingest.")
@@ -235,6 +243,8 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheJoined.send(ch, float64(c.Coalesced))
 	cacheSize.send(ch, float64(c.Size))
 	cacheFill.send(ch, c.FillRatio())
+	cacheBytes.send(ch, float64(c.Bytes))
+	ch <- prometheus.MustNewConstHistogram(cacheNearest.desc, c.Nearest.Count, c.Nearest.Sum, c.Nearest.Buckets)
 	for guard, n := range c.Guarded {
 		cacheGuards.send(ch, float64(n), guard)
 	}
@@ -251,10 +261,16 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	cacheLeast.send(ch, c.Contract.Least)
 	cacheCompared.send(ch, float64(c.Contract.Compared-c.Contract.Different), "same")
 	cacheCompared.send(ch, float64(c.Contract.Different), "different")
-	cacheEvictions.send(ch, float64(c.Evicted), "full")
+	cacheEvictions.send(ch, float64(c.Evicted), "size")
+	cacheEvictions.send(ch, float64(c.Outgrown), "bytes")
 	cacheEvictions.send(ch, float64(c.Expired), "expired")
 	cacheEvictions.send(ch, float64(c.Changed), "changed")
 	cacheEvictions.send(ch, float64(c.Cleared), "cleared")
+	calls := p.Calls()
+	callHits.send(ch, float64(calls.Hits))
+	callMisses.send(ch, float64(calls.Misses))
+	callEntries.send(ch, float64(calls.Size))
+	callBytes.send(ch, float64(calls.Bytes))
 }
 
 func (p Parts) collectIngest(ch chan<- prometheus.Metric) {

@@ -114,7 +114,12 @@ type CacheInfo struct {
 	OriginalQuestion string      `json:"original_question,omitempty"`
 	EntryID          string      `json:"entry_id,omitempty"`
 	Stored           bool        `json:"stored,omitempty"` // the answer is kept from now on
+	// Generation is GenerationCached where the very prompt was answered before and no model was asked; usage is then the original's.
+	Generation string `json:"generation,omitempty"`
 }
+
+// GenerationCached is a generation that was remembered.
+const GenerationCached = "cached"
 
 // Answer is a whole answer.
 type Answer struct {
@@ -134,6 +139,14 @@ type Answer struct {
 	RetryAfter     time.Duration
 	Cache          CacheInfo
 	Timings        Timings
+	Form           Form `json:"-"` // of a kept answer; else nil
+}
+
+// Form keeps what was made of a kept answer for clients, so that it is made once. It goes with the answer, in whose bounds it is
+// counted.
+type Form interface {
+	Load() []byte     // nil until Keep
+	Keep(body []byte) // body is not changed any more
 }
 
 // EventKind names what an Event carries.

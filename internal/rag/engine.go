@@ -3,12 +3,14 @@ package rag
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,6 +32,7 @@ type Engine struct {
 	Provider      string
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
+	Sampled      bool                         // answers that chance decided are remembered too
 	Shadows      *Shadows                     // served answers that are made again to compare; nil: none
 	Joins        *Joins                       // identical questions in flight; nil: each is answered by itself
 	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
@@ -80,14 +83,13 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	var old candidate
 	var spare, doubted *Recalled // served where no model answers; withheld, and compared with what the model says
 	if recall {
-		old.Recalled, old.there = e.Cache.RecallExact(key)
-		old.there = old.there && req.takes(old.Recalled)
+		var atOnce bool
+		old.Recalled, old.there, atOnce = e.recallExact(req, key, kb)
 		if old.there && old.Expired {
 			expired := old.Recalled
 			spare, old.there = &expired, false
 		}
-		if old.there && old.Change == kb.Change {
-			e.Cache.Served(old.Recalled, CacheExact, kb.Change)
+		if atOnce {
 			return replay(emit, old.Recalled, CacheExact, t, start)
 		}
 		old.status = CacheExact
@@ -121,7 +123,8 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 	if err != nil {
 		return stage("compose", err)
 	}
-	prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed}
+	prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed,
+		Digest: model.Digest, DB: req.DB, Passages: idsOf(shown), NoRecall: req.NoRecall, NoRemember: req.NoRemember, MaxAge: req.MaxAge}
 	if old.there {
 		why := e.verify(ctx, req, old.Recalled, old.status, found, shown)
 		if why == "" && old.Withheld {
@@ -183,15 +186,26 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 			return err
 		}
 	}
-	if doubted != nil && worthKeeping(req, a) {
+	if doubted != nil && worthKeeping(a) && repeatable(req) {
 		e.Cache.Compared(*doubted, a)
 	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
-	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(req, a) {
-		a.Cache.Stored = true
-		e.Cache.Remember(key, near, kb.Change, a)
+	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(a) && (e.Sampled || repeatable(req)) {
+		a.Cache.Stored = e.Cache.Remember(key, near, kb.Change, a)
 	}
 	return emit(Event{Kind: EventDone, Answer: &a})
+}
+
+// recallExact looks the very same question up. Where its evidence was found to hold for the documents as they are now it is served at
+// once, and counted.
+func (e *Engine) recallExact(req Request, key CacheKey, kb KnowledgeBase) (r Recalled, there, served bool) {
+	r, there = e.Cache.RecallExact(key)
+	there = there && req.takes(r)
+	served = there && !r.Expired && r.Change == kb.Change
+	if served {
+		e.Cache.Served(r, CacheExact, kb.Change)
+	}
+	return r, there, served
 }
 
 // candidate is a remembered answer whose evidence is still to be looked at.
@@ -257,6 +271,9 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 		}
 		if chunk.Done {
 			done, a.DoneReason, a.Usage = true, chunk.DoneReason, chunk.Usage
+			if chunk.Cached {
+				a.Cache.Generation = GenerationCached
+			}
 		}
 	}
 	a.Timings.Generate = since(start)
@@ -328,11 +345,8 @@ func nothingShown(kb KnowledgeBase, dropped []Dropped) string {
 	return fmt.Sprintf("Nothing in the knowledge base %q matches this question.", kb.Name)
 }
 
-// worthKeeping says whether an answer may be served again: whole, from a model, not cut at the token limit, and not
-// sampled unless a seed makes the sampling repeatable.
-func worthKeeping(req Request, a Answer) bool {
-	return !a.Degraded && a.DoneReason == "stop" && repeatable(req)
-}
+// worthKeeping says whether an answer may be served again: whole, from a model, and not cut at the token limit.
+func worthKeeping(a Answer) bool { return !a.Degraded && a.DoneReason == "stop" }
 
 // repeatable says whether the same question would get the same answer again.
 func repeatable(req Request) bool { return req.Temperature == 0 || req.Seed != nil }
@@ -378,29 +392,41 @@ func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector 
 
 // cacheKey covers everything but the documents that can change the answer: these are looked at when it is recalled. Filters are sets: their order does not matter.
 func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
-	scope := struct {
-		Base                         int64
-		Since                        uint64
-		Embedder                     EmbedderID
-		Provider, Model, ModelDigest string
-		Prompt                       string
-		Limits                       Limits
-		Method                       Method
-		K                            int
-		BM25Weight                   *float64
-		RRF                          bool
-		RRFK                         float64
-		Languages, Versions, Sources []string
-		Temperature                  float64
-		Seed                         *int
-	}{
-		kb.ID, kb.Since, kb.Embedder, e.Provider, m.Name, m.Digest, PromptVersion, e.Limits.Fit(m), req.Method, req.K, req.BM25Weight,
-		req.RRF, req.RRFK, sorted(req.Filter.Languages), sorted(req.Filter.Versions), sorted(req.Filter.Sources), req.Temperature, req.Seed,
+	limits := e.Limits.Fit(m)
+	s := make(scope, 0, 512)
+	s.number(uint64(kb.ID), kb.Since, uint64(kb.Embedder.Dimension), uint64(limits.NumCtx), uint64(limits.MaxTokens), uint64(req.K), math.Float64bits(req.RRFK), math.Float64bits(req.Temperature))
+	s.text(kb.Embedder.Name, kb.Embedder.Digest, kb.Embedder.Prefix, e.Provider, m.Name, m.Digest, PromptVersion, string(req.Method), strconv.FormatBool(req.RRF))
+	for _, list := range [][]string{req.Filter.Languages, req.Filter.Versions, req.Filter.Sources} {
+		list = sorted(list)
+		s.number(uint64(len(list)))
+		s.text(list...)
 	}
-	// Plain values and a pointer to an int: encoding cannot fail.
-	data, _ := json.Marshal(scope)
-	sum := sha256.Sum256(data)
+	if req.BM25Weight != nil {
+		s.text("weight")
+		s.number(math.Float64bits(*req.BM25Weight))
+	}
+	if req.Seed != nil {
+		s.text("seed")
+		s.number(uint64(*req.Seed))
+	}
+	sum := sha256.Sum256(s)
 	return CacheKey{DB: req.DB, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
+}
+
+// scope is what a key is hashed from: each part has its length before it or is of a fixed one, so that none runs into the next.
+type scope []byte
+
+func (s *scope) number(list ...uint64) {
+	for _, n := range list {
+		*s = binary.LittleEndian.AppendUint64(*s, n)
+	}
+}
+
+func (s *scope) text(list ...string) {
+	for _, text := range list {
+		s.number(uint64(len(text)))
+		*s = append(*s, text...)
+	}
 }
 
 func sorted(list []string) []string {

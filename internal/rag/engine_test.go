@@ -159,9 +159,10 @@ func (w *world) Evidence(_ context.Context, _ string, ids []int64) (uint64, map[
 	return w.committed, hashes, w.evidenceErr
 }
 
-func (w *world) Remember(key CacheKey, _ []float32, _ uint64, a Answer) {
+func (w *world) Remember(key CacheKey, _ []float32, _ uint64, a Answer) bool {
 	w.called("remember")
 	w.keys, w.remembered = append(w.keys, key), append(w.remembered, a)
+	return true
 }
 
 var request = Request{DB: "docs", Question: "When does the breaker open?", Method: Hybrid, K: 4}
@@ -214,7 +215,7 @@ func TestAnExactHitAsksNeitherEmbedderNorIndexNorModel(t *testing.T) {
 	if !slices.Equal(kinds, []EventKind{EventContexts, EventToken, EventCitation, EventDone}) || text != "kept" {
 		t.Error(kinds, text)
 	}
-	if want := (CacheInfo{CacheExact, 1, 2, "q", "id", false}); a.Cache != want {
+	if want := (CacheInfo{Status: CacheExact, Similarity: 1, Age: 2, OriginalQuestion: "q", EntryID: "id"}); a.Cache != want {
 		t.Errorf("cache %+v, want %+v", a.Cache, want)
 	}
 }

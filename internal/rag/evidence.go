@@ -50,13 +50,17 @@ func (e *Engine) verify(ctx context.Context, req Request, r Recalled, status Cac
 	return Agree(req.Question, r.Answer, shown)
 }
 
-// holds says whether passages are in the committed state, unchanged, and which state that is.
-func (e *Engine) holds(ctx context.Context, db string, hits []Hit) (change uint64, why Stale) {
+func idsOf(hits []Hit) []int64 {
 	ids := make([]int64, len(hits))
 	for i, h := range hits {
 		ids[i] = h.Passage.ID
 	}
-	change, hashes, err := e.Evidence.Evidence(ctx, db, ids)
+	return ids
+}
+
+// holds says whether passages are in the committed state, unchanged, and which state that is.
+func (e *Engine) holds(ctx context.Context, db string, hits []Hit) (change uint64, why Stale) {
+	change, hashes, err := e.Evidence.Evidence(ctx, db, idsOf(hits))
 	if err != nil {
 		return 0, StaleUnknown
 	}

@@ -10,16 +10,21 @@ import (
 	"time"
 )
 
-// Joins lets identical questions in flight share one answer in the making. Its zero value is ready; engines of several providers
-// may share one.
-type Joins struct {
-	mu      sync.Mutex
-	flights map[flightKey]*flight
-	joined  atomic.Uint64
+// Joins lets identical questions in flight share one answer in the making; engines of several providers may share one.
+type Joins = Flights[flightKey, Event]
+
+// Flights lets whoever asks for the same thing at the same time share what comes, piece by piece. Its zero value is ready.
+type Flights[K comparable, T any] struct{ all flights }
+
+// flights holds keys and pieces of any type: one copy of this in the program is enough.
+type flights struct {
+	mu     sync.Mutex
+	byKey  map[any]*flight
+	joined atomic.Uint64
 }
 
-// Coalesced is how many questions followed the answer to another one.
-func (j *Joins) Coalesced() uint64 { return j.joined.Load() }
+// Coalesced is how many followed somebody else's flight.
+func (j *Flights[K, T]) Coalesced() uint64 { return j.all.joined.Load() }
 
 // flightKey tells questions apart that must not share an answer in the making: beside what the cache goes by, the state of the
 // documents, and what a request asks of the cache and of failures.
@@ -37,8 +42,7 @@ func (e *Engine) joins(req Request) bool {
 	return e.Joins != nil && e.Cache.On() && !req.NoRecall && !req.NoRemember && repeatable(req)
 }
 
-// joined follows the answer to the same question that is in flight, or sets one off. The work belongs to nobody: it goes on
-// while one reader is left, and is stopped when the last has gone.
+// joined follows the answer to the same question that is in flight, or sets one off.
 func (e *Engine) joined(ctx context.Context, req Request) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		start := time.Now()
@@ -52,24 +56,27 @@ func (e *Engine) joined(ctx context.Context, req Request) iter.Seq2[Event, error
 			yield(Event{}, stage("find model", err))
 			return
 		}
-		key := flightKey{e.cacheKey(req, kb, model), kb.Change, req.NoDegrade, req.OnlyIfCached, req.MinSimilarity, req.MaxAge}
-		f, follower := e.Joins.enter(ctx, key, func(ctx context.Context) iter.Seq2[Event, error] { return e.alone(ctx, req) })
-		defer e.Joins.leave(key, f)
-		for i := 0; ; i++ {
-			ev, more, err := f.at(ctx, i)
-			if err != nil {
-				yield(Event{}, err)
-				return
+		question := e.cacheKey(req, kb, model)
+		if r, _, served := e.recallExact(req, question, kb); served { // there is nothing to share
+			emit := func(ev Event) error {
+				if !yield(ev, nil) {
+					return errReaderLeft
+				}
+				return nil
 			}
-			if !more {
-				return
-			}
+			_ = replay(emit, r, CacheExact, Timings{}, start) // it fails where the reader leaves
+			return
+		}
+		key := flightKey{question, kb.Change, req.NoDegrade, req.OnlyIfCached, req.MinSimilarity, req.MaxAge}
+		work := func(ctx context.Context) iter.Seq2[Event, error] { return e.alone(ctx, req) }
+		err = e.Joins.Follow(ctx, key, work, func(ev Event, follower bool) bool {
 			if follower && ev.Answer != nil {
 				ev.Answer = coalesced(*ev.Answer, start)
 			}
-			if !yield(ev, nil) {
-				return
-			}
+			return yield(ev, nil)
+		})
+		if err != nil {
+			yield(Event{}, err)
 		}
 	}
 }
@@ -81,11 +88,31 @@ func coalesced(a Answer, start time.Time) *Answer {
 	return &a
 }
 
+// Follow gives all that the work under a key says, from its start, until it ends or each wants no more. The first to come sets it
+// off. The work belongs to nobody: it goes on while one reader is left, and is stopped when the last has gone.
+func (j *Flights[K, T]) Follow(ctx context.Context, key K, work func(context.Context) iter.Seq2[T, error], each func(v T, follower bool) bool) error {
+	loose := func(ctx context.Context) iter.Seq2[any, error] {
+		return func(yield func(any, error) bool) { work(ctx)(func(v T, err error) bool { return yield(v, err) }) }
+	}
+	return j.all.follow(ctx, key, loose, func(v any, follower bool) bool { return each(v.(T), follower) })
+}
+
+func (j *flights) follow(ctx context.Context, key any, work func(context.Context) iter.Seq2[any, error], each func(v any, follower bool) bool) error {
+	f, follower := j.enter(ctx, key, work)
+	defer j.leave(key, f)
+	for i := 0; ; i++ {
+		v, more, err := f.at(ctx, i)
+		if err != nil || !more || !each(v, follower) {
+			return err
+		}
+	}
+}
+
 // enter finds the flight of a key, or begins one with work.
-func (j *Joins) enter(ctx context.Context, key flightKey, work func(context.Context) iter.Seq2[Event, error]) (f *flight, follower bool) {
+func (j *flights) enter(ctx context.Context, key any, work func(context.Context) iter.Seq2[any, error]) (f *flight, follower bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if f = j.flights[key]; f != nil {
+	if f = j.byKey[key]; f != nil {
 		f.readers++
 		j.joined.Add(1)
 		return f, true
@@ -93,10 +120,10 @@ func (j *Joins) enter(ctx context.Context, key flightKey, work func(context.Cont
 	// The values of the first reader's context stay, for the log; that it leaves stops nothing.
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	f = &flight{stop: stop, ended: make(chan struct{}), readers: 1}
-	if j.flights == nil {
-		j.flights = map[flightKey]*flight{}
+	if j.byKey == nil {
+		j.byKey = map[any]*flight{}
 	}
-	j.flights[key] = f
+	j.byKey[key] = f
 	go func() {
 		defer close(f.ended)
 		defer stop()
@@ -109,7 +136,7 @@ func (j *Joins) enter(ctx context.Context, key flightKey, work func(context.Cont
 }
 
 // leave takes one reader off a flight. The last one stops it and waits until it has ended: nothing outlives its readers.
-func (j *Joins) leave(key flightKey, f *flight) {
+func (j *flights) leave(key any, f *flight) {
 	j.mu.Lock()
 	f.readers--
 	last := f.readers == 0
@@ -123,9 +150,9 @@ func (j *Joins) leave(key flightKey, f *flight) {
 	}
 }
 
-func (j *Joins) forget(key flightKey, f *flight) {
-	if j.flights[key] == f {
-		delete(j.flights, key)
+func (j *flights) forget(key any, f *flight) {
+	if j.byKey[key] == f {
+		delete(j.byKey, key)
 	}
 }
 
@@ -134,10 +161,10 @@ func (j *Joins) forget(key flightKey, f *flight) {
 type flight struct {
 	stop    context.CancelFunc
 	ended   chan struct{}
-	readers int // guarded by Joins.mu
+	readers int // guarded by flights.mu
 
 	mu       sync.Mutex
-	events   []Event
+	events   []any
 	over     bool
 	err      error
 	panicked any
@@ -145,7 +172,7 @@ type flight struct {
 }
 
 // run writes down what the work says.
-func (f *flight) run(events iter.Seq2[Event, error]) {
+func (f *flight) run(events iter.Seq2[any, error]) {
 	var fault error
 	defer func() {
 		// A panic here would end the process: the readers take it, who are guarded.
@@ -177,20 +204,20 @@ func (f *flight) tell(change func()) {
 }
 
 // at gives event i and waits for it where it has not happened yet; more is false behind the last.
-func (f *flight) at(ctx context.Context, i int) (ev Event, more bool, err error) {
+func (f *flight) at(ctx context.Context, i int) (v any, more bool, err error) {
 	for {
 		f.mu.Lock()
 		if i < len(f.events) {
-			ev = f.events[i]
+			v = f.events[i]
 			f.mu.Unlock()
-			return ev, true, nil
+			return v, true, nil
 		}
 		if f.over {
 			f.mu.Unlock()
 			if f.panicked != nil {
 				panic(f.panicked)
 			}
-			return Event{}, false, f.err
+			return v, false, f.err
 		}
 		if f.more == nil {
 			f.more = make(chan struct{})
@@ -200,7 +227,7 @@ func (f *flight) at(ctx context.Context, i int) (ev Event, more bool, err error)
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return Event{}, false, stage("wait for the answer", context.Cause(ctx))
+			return v, false, stage("wait for the answer", context.Cause(ctx))
 		}
 	}
 }

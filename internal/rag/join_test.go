@@ -54,10 +54,12 @@ func (c *choir) Retrieve(context.Context, Query) (Retrieval, error) {
 func (c *choir) On() bool                                        { return true }
 func (c *choir) RecallExact(CacheKey) (Recalled, bool)           { return Recalled{}, false }
 func (c *choir) RecallNear(CacheKey, []float32) (Recalled, bool) { return Recalled{}, false }
-func (c *choir) Remember(CacheKey, []float32, uint64, Answer)    {}
-func (c *choir) Served(Recalled, CacheStatus, uint64) bool       { return false }
-func (c *choir) Compared(Recalled, Answer)                       {}
-func (c *choir) Missed(*Recalled, Stale)                         {}
+func (c *choir) Remember(CacheKey, []float32, uint64, Answer) bool {
+	return true
+}
+func (c *choir) Served(Recalled, CacheStatus, uint64) bool { return false }
+func (c *choir) Compared(Recalled, Answer)                 {}
+func (c *choir) Missed(*Recalled, Stale)                   {}
 func (c *choir) Generate(ctx context.Context, _ Prompt) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		c.mu.Lock()
@@ -194,8 +196,8 @@ func TestLaw9TheModelIsStoppedWithTheLastReader(t *testing.T) {
 		start := time.Now()
 		chorus(t, e, slices.Repeat([]Request{request}, 5), func(i int) int { return 5 * (i + 1) })
 		// The last one left after its 25th event: contexts, status, 23 words.
-		if len(c.live) != 0 || len(e.Joins.flights) != 0 || time.Since(start) != 230*time.Millisecond {
-			t.Errorf("after %s: %d calls run, %d flights", time.Since(start), len(c.live), len(e.Joins.flights))
+		if len(c.live) != 0 || len(e.Joins.all.byKey) != 0 || time.Since(start) != 230*time.Millisecond {
+			t.Errorf("after %s: %d calls run, %d flights", time.Since(start), len(c.live), len(e.Joins.all.byKey))
 		}
 		if h := listen(t.Context(), e, request, 0, 3); c.calls != 2 || len(h.events) != 3 {
 			t.Errorf("whoever comes after it: %d calls, %+v", c.calls, h)
@@ -270,7 +272,7 @@ func TestAPanicReachesTheReadersAndNotTheProcess(t *testing.T) {
 				listen(t.Context(), e, request, 0, 0)
 			}()
 		}
-		if len(e.Joins.flights) != 0 {
+		if len(e.Joins.all.byKey) != 0 {
 			t.Error("the flight is still there")
 		}
 	})
@@ -372,7 +374,7 @@ func TestLaw9WhoeverComesAndGoes(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			flights = len(e.Joins.flights)
+			flights = len(e.Joins.all.byKey)
 		})
 		if c.overlap || flights != 0 || len(c.live) != 0 || c.calls > len(readers) {
 			rt.Fatalf("overlap %t, %d flights, %d calls run, %d were made", c.overlap, flights, len(c.live), c.calls)

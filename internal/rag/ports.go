@@ -3,6 +3,7 @@ package rag
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Purpose tells an embedder what a text is, since some models want different prefixes for the two.
@@ -49,7 +50,7 @@ type Models interface {
 // Served also says whether the answer should be made again to see whether it was right. Compared tells what came of that, and of an
 // answer that was withheld and then made anyway: the fresh one to the question that was asked.
 // Nearest is for explanations: the n nearest of the scope, those below the threshold too, and nothing is counted.
-// Remember keeps a whole, good answer, made from documents as of a change.
+// Remember keeps a whole, good answer, made from documents as of a change, and says whether it did.
 type Recaller interface {
 	On() bool // whether it takes part at all
 	RecallExact(key CacheKey) (Recalled, bool)
@@ -58,7 +59,7 @@ type Recaller interface {
 	Served(r Recalled, status CacheStatus, change uint64) (again bool)
 	Compared(served Recalled, fresh Answer)
 	Missed(refused *Recalled, why Stale)
-	Remember(key CacheKey, vector []float32, change uint64, a Answer)
+	Remember(key CacheKey, vector []float32, change uint64, a Answer) (kept bool)
 }
 
 // KnowledgeBases says whether a knowledge base exists and what state it is in.
@@ -93,6 +94,7 @@ type Message struct {
 type Prompt struct {
 	Provider    string
 	Model       string
+	Digest      string // of the model; empty where it is not known
 	Messages    []Message
 	NumCtx      int // context window in tokens; 0 leaves it to the server
 	MaxTokens   int // most tokens to write; 0 leaves it to the server
@@ -100,6 +102,12 @@ type Prompt struct {
 	Seed        *int
 	Class       Class // before whom it goes where there is too little room
 	Fresh       bool  // an answer of the model itself, none that was kept
+
+	// What does not change the answer: what it is made from, and what the request asks of caches, as in Request.
+	DB                   string
+	Passages             []int64
+	NoRecall, NoRemember bool
+	MaxAge               time.Duration
 }
 
 // Chunk is one piece of a streamed answer.
@@ -108,6 +116,7 @@ type Chunk struct {
 	Done       bool
 	DoneReason string // "stop", "length"; set with Done
 	Usage      Usage  // set with Done
+	Cached     bool   `json:"-"` // the same prompt was answered before; no model was asked
 }
 
 // Usage is what a model call cost, by the model server's own figures. Durations are in seconds.

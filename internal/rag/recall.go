@@ -7,6 +7,7 @@ type CacheConfig struct {
 	Enabled   bool
 	Threshold float64       // least cosine of a semantic hit, above 0, at most 1
 	Size      int           // most entries
+	Bytes     int64         // most memory, in bytes; 0: no bound
 	TTL       time.Duration // an entry is served while it is at most this old
 	// StaleIfError is how much older an answer may be that is served, marked so, where no model answers; 0: none is (RFC 5861,
 	// section 4).
@@ -34,13 +35,23 @@ type CacheStats struct {
 	Size, MaxSize           int // entries that can still be served; most entries
 	Threshold               float64
 	TTL                     time.Duration
-	Evicted                 uint64            // to make room
+	Bytes, MaxBytes         int64             // memory that the entries take; most memory
+	Evicted                 uint64            // to make room: there were more entries than Size allows
+	Outgrown                uint64            // to make room: they took more memory than Bytes allows
 	Expired                 uint64            // too old
 	Changed                 uint64            // their knowledge base changed
 	Cleared                 uint64            // by hand
 	Stale                   map[Stale]uint64  // answers that were not served since their evidence does not hold
 	Guarded                 map[string]uint64 // near questions that a guard told apart, by the guard
+	Nearest                 Spread            // similarities of the nearest remembered questions, served or not
 	Contract                CacheContract
+}
+
+// Spread says how values lie.
+type Spread struct {
+	Count   uint64
+	Sum     float64
+	Buckets map[float64]uint64 // by upper bound: how many were no larger
 }
 
 // HitRate is the share of look-ups that were served, 0 to 1; 0 where there was none.

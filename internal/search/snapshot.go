@@ -9,7 +9,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/vec"
 )
 
-// snapshot is the state of a knowledge base at one change. Nothing in it ever changes.
+// snapshot is the state of a knowledge base at one change. Nothing in it ever changes but what it remembers.
 type snapshot struct {
 	change uint64
 	views  []*view
@@ -18,6 +18,8 @@ type snapshot struct {
 	words    uint64 // in all passages
 	vectors  int
 	dim      int // of the vectors, 0 if there are none
+
+	read vectorMemory
 }
 
 // view is a segment and which of its passages are gone.

@@ -3,6 +3,7 @@ package search
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/ollama-rag/ollama-rag/internal/vec"
 )
@@ -21,7 +22,7 @@ func (s *snapshot) byVector(ctx context.Context, corpus Corpus, db string, unit 
 	for i, c := range candidates {
 		ids[i] = c.id
 	}
-	vectors, err := corpus.Vectors(ctx, db, ids)
+	vectors, err := s.read.get(ids, func(missing []int64) (map[int64][]float32, error) { return corpus.Vectors(ctx, db, missing) })
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +34,50 @@ func (s *snapshot) byVector(ctx context.Context, corpus Corpus, db string, unit 
 	}
 	slices.SortFunc(candidates, better)
 	return candidates, nil
+}
+
+// maxRemembered is how many vectors a snapshot remembers: 6 MB of 384 numbers each.
+const maxRemembered = 4096
+
+// vectorMemory remembers vectors that were read for rescoring: what is asked about often is near to the same passages, and reading
+// takes longer than all the rest of a look-up. It goes with its snapshot, so that nothing in it is older than that.
+type vectorMemory struct {
+	mu    sync.Mutex
+	known map[int64][]float32
+}
+
+// get gives the vectors of passages, as far as they have one; read reads those that are not known.
+func (m *vectorMemory) get(ids []int64, read func(missing []int64) (map[int64][]float32, error)) (map[int64][]float32, error) {
+	out := make(map[int64][]float32, len(ids))
+	var missing []int64
+	m.mu.Lock()
+	for _, id := range ids {
+		if v := m.known[id]; v != nil {
+			out[id] = v
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	m.mu.Unlock()
+	if len(missing) == 0 {
+		return out, nil
+	}
+	vectors, err := read(missing)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[int64][]float32{}
+	}
+	for id, v := range vectors {
+		out[id] = v
+		if len(m.known) < maxRemembered {
+			m.known[id] = v
+		}
+	}
+	return out, nil
 }
 
 // scan gives at most n passages by estimated cosine.

@@ -80,6 +80,7 @@ type cacheConfigBody struct {
 	Threshold *float64 `json:"similarity_threshold"`
 	TTL       *float64 `json:"ttl"`
 	MaxSize   *int     `json:"max_size"`
+	MaxBytes  *int64   `json:"max_bytes"`
 }
 
 func (s *Server) setCacheConfig(w http.ResponseWriter, r *http.Request) error {
@@ -90,11 +91,13 @@ func (s *Server) setCacheConfig(w http.ResponseWriter, r *http.Request) error {
 	}
 	c := s.Cache.Config()
 	var out bounds
-	threshold, ttl, size := orElse(b.Threshold, c.Threshold), orElse(b.TTL, c.TTL.Seconds()), orElse(b.MaxSize, c.Size)
-	out.check(len(unknown) == 0, "%s: unknown; enabled, similarity_threshold, ttl and max_size are allowed", strings.Join(unknown, ", "))
+	threshold, ttl := orElse(b.Threshold, c.Threshold), orElse(b.TTL, c.TTL.Seconds())
+	size, most := orElse(b.MaxSize, c.Size), orElse(b.MaxBytes, c.Bytes)
+	out.check(len(unknown) == 0, "%s: unknown; enabled, similarity_threshold, ttl, max_size and max_bytes are allowed", strings.Join(unknown, ", "))
 	out.check(threshold > 0 && threshold <= 1, "similarity_threshold: %g, above 0 up to 1 is allowed", threshold)
 	out.check(ttl > 0 && ttl <= maxTTLSeconds, "ttl: %g, above 0 up to %d seconds is allowed", ttl, maxTTLSeconds)
 	out.check(size >= 1 && size <= maxCacheSize, "max_size: %d, 1 to %d is allowed", size, maxCacheSize)
+	out.check(b.MaxBytes == nil || most >= minCacheBytes, "max_bytes: %d, %d and more is allowed", most, minCacheBytes)
 	if err := out.err(); err != nil {
 		return err
 	}
@@ -111,11 +114,14 @@ func (s *Server) setCacheConfig(w http.ResponseWriter, r *http.Request) error {
 	if b.MaxSize != nil {
 		changed["max_size"] = size
 	}
+	if b.MaxBytes != nil {
+		changed["max_bytes"] = most
+	}
 	enabled := orElse(b.Enabled, c.Enabled)
 	if !enabled && !c.Enabled && len(changed) > 0 && b.Enabled == nil {
 		return rag.Errorf(rag.Malformed, "cache_disabled", "the answer cache is off: set enabled to true first")
 	}
-	c.Enabled, c.Threshold, c.Size, c.TTL = enabled, threshold, size, secondsOf(ttl)
+	c.Enabled, c.Threshold, c.Size, c.Bytes, c.TTL = enabled, threshold, size, most, secondsOf(ttl)
 	s.Cache.SetConfig(c)
 	return writeJSON(w, http.StatusOK, map[string]any{"enabled": enabled, "changed": changed, "current": s.cacheConfigView()})
 }

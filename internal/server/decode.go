@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -19,7 +19,12 @@ import (
 // says so.
 func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) (unknown []string, err error) {
 	s.allowRead(w)
-	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, s.MaxBody))
+	var body bytes.Buffer
+	if 0 < r.ContentLength && r.ContentLength <= s.MaxBody {
+		body.Grow(int(min(r.ContentLength, 64<<10)) + bytes.MinRead) // read in one go; what is claimed and not sent takes no more
+	}
+	_, err = body.ReadFrom(http.MaxBytesReader(nil, r.Body, s.MaxBody))
+	data := body.Bytes()
 	s.endRead(w)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, rag.Errorf(rag.Malformed, "", "the body did not come within %s", readTimeout).Because(err)
@@ -27,8 +32,13 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) (unknown 
 	if err != nil {
 		return nil, err
 	}
-	if len(strings.TrimSpace(string(data))) == 0 {
+	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, rag.Errorf(rag.Malformed, "", "the request has no body: send a JSON object")
+	}
+	strict := json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	if strict.Decode(v) == nil && len(bytes.TrimSpace(data[strict.InputOffset():])) == 0 {
+		return nil, nil // all is known: the usual case, read once
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return nil, badJSON(err, data)
@@ -114,16 +124,30 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(data) // a client that left is nobody to tell
+	writeData(w, status, data)
 	return nil
+}
+
+// writeData writes a whole answer of JSON, in one or more parts.
+func writeData(w http.ResponseWriter, status int, parts ...[]byte) {
+	length := 0
+	for _, part := range parts {
+		length += len(part)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(length))
+	w.WriteHeader(status)
+	for _, part := range parts {
+		_, _ = w.Write(part) // a client that left is nobody to tell
+	}
 }
 
 // encodeJSON is v and a line break. Characters stay as they are: nothing here is put into HTML.
 func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
+	b.Grow(1 << 10)
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)

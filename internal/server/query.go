@@ -105,7 +105,7 @@ func (s *Server) decodeQuery(w http.ResponseWriter, r *http.Request) (asked, err
 	if info := rag.RequestOf(r.Context()); info != nil {
 		info.Question = b.Query
 	}
-	cacheControlOf(r.Header).apply(&a.request)
+	wishes(r.Header, &a.request)
 	a.request.MinSimilarity = orElse(b.CacheThreshold, 0)
 	if own := s.Cache.Config().Threshold; b.CacheThreshold != nil && *b.CacheThreshold < own {
 		a.warnings = append(a.warnings, fmt.Sprintf("cache_threshold: %g has no effect: it can only raise the server's, %g", *b.CacheThreshold, own))
@@ -137,7 +137,9 @@ func (b *queryBody) check(providers map[string]string) error {
 	out.check(threshold >= 0 && threshold <= 1, "cache_threshold: %g, 0 to 1 is allowed", threshold)
 	provider := orElse(b.Provider, "")
 	_, known := providers[provider]
-	out.check(known || provider == "", "provider: %q, one of %s is allowed; openai needs OPENAI_API_KEY or OPENAI_BASE_URL", clip(provider), strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
+	if !known && provider != "" {
+		out.check(false, "provider: %q, one of %s is allowed; openai needs OPENAI_API_KEY or OPENAI_BASE_URL", clip(provider), strings.Join(slices.Sorted(maps.Keys(providers)), ", "))
+	}
 	out.check(len(b.Model) <= 256, "model: at most 256 characters are allowed")
 	return out.err()
 }
@@ -163,7 +165,12 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 		}
 		if ev.Kind == rag.EventDone {
 			s.tellCache(w.Header(), ev.Answer.Cache)
-			return writeJSON(w, http.StatusOK, answerView(a, ev.Answer))
+			body, tail, err := answerJSON(a, ev.Answer)
+			if err != nil {
+				return err
+			}
+			writeData(w, http.StatusOK, body, tail)
+			return nil
 		}
 	}
 	return r.Context().Err()

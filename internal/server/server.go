@@ -3,6 +3,8 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io/fs"
 	"iter"
 	"log/slog"
@@ -132,6 +134,7 @@ type Config struct {
 	Catalog  Catalog
 	Ingest   Ingest
 	Cache    Cache
+	Calls    func() rag.CallStats // whole answers of models
 	Models   Models
 	Hosts    func() []Host
 	Queue    func() Queue
@@ -261,6 +264,10 @@ func (s *Server) plain(next handler) handler {
 		}
 		if r.Header.Get("X-Request-ID") == "" {
 			h.Del("X-Request-ID")
+		}
+		if given := r.Header.Get("Authorization"); given != "" { // one that is not ours may be the model server's
+			sum := sha256.Sum256([]byte(given))
+			r = r.WithContext(rag.WithCaller(r.Context(), hex.EncodeToString(sum[:])))
 		}
 		if have, _ := s.roleOf(r); have != open {
 			r.Header.Del("Authorization")

@@ -64,7 +64,7 @@ func newLab(t *testing.T, change func(*Config)) lab {
 		Engine: script(func(_ context.Context, yield func(rag.Event, error) bool) {
 			yield(rag.Event{Kind: rag.EventDone, Answer: &rag.Answer{Text: "yes"}}, nil)
 		}),
-		Catalog: catalog{}, Cache: settled{}, Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxBody: 1 << 20, MaxUpload: 1 << 20, MaxUploadTotal: 1 << 30,
+		Catalog: catalog{}, Cache: settled{}, Calls: func() rag.CallStats { return rag.CallStats{} }, Log: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})), MaxBody: 1 << 20, MaxUpload: 1 << 20, MaxUploadTotal: 1 << 30,
 		SpoolDir: t.TempDir(), Defaults: Defaults{DB: "default", Provider: "ollama", RRFK: 60}, Page: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}},
 	}
 	if change != nil {

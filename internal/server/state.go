@@ -19,6 +19,7 @@ import (
 const (
 	maxTTLSeconds = 365 * 24 * 3600
 	maxCacheSize  = 10_000_000
+	minCacheBytes = 1 << 20
 	healthTimeout = 2 * time.Second // how long a health report waits for the model server
 )
 
@@ -125,10 +126,18 @@ func (s *Server) cacheView() map[string]any {
 	c := s.Cache.Stats()
 	return map[string]any{
 		"enabled": c.Enabled, "hits": c.Exact + c.Semantic, "misses": c.Misses, "coalesced": c.Coalesced, "hit_rate": c.HitRate(), "semantic_hits": c.Semantic, "exact_hits": c.Exact,
-		"size": c.Size, "max_size": c.MaxSize, "total_requests": c.Exact + c.Semantic + c.Misses, "fill_ratio": c.FillRatio(),
-		"evictions": c.Evicted, "expirations": c.Expired, "invalidations": c.Changed, "cleared": c.Cleared, "stale": c.Stale, "guard_rejections": c.Guarded,
+		"size": c.Size, "max_size": c.MaxSize, "bytes": c.Bytes, "max_bytes": c.MaxBytes, "total_requests": c.Exact + c.Semantic + c.Misses, "fill_ratio": c.FillRatio(),
+		"evictions": c.Evicted + c.Outgrown, "evictions_by_bytes": c.Outgrown, "expirations": c.Expired, "invalidations": c.Changed, "cleared": c.Cleared, "stale": c.Stale, "guard_rejections": c.Guarded,
 		"stale_served": c.StaleServed, "contract": contractView(c.Contract),
 		"similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "semantic_hit_rate": share(c.Semantic, c.Exact+c.Semantic),
+	}
+}
+
+func (s *Server) callsView() map[string]any {
+	c := s.Calls()
+	return map[string]any{
+		"enabled": c.Enabled, "hits": c.Hits, "misses": c.Misses, "hit_rate": c.HitRate(), "coalesced": c.Coalesced, "size": c.Size, "max_size": c.MaxSize,
+		"bytes": c.Bytes, "max_bytes": c.MaxBytes, "ttl": c.TTL.Seconds(), "evictions": c.Evicted, "expirations": c.Expired,
 	}
 }
 
@@ -146,7 +155,7 @@ func share(part, whole uint64) float64 {
 }
 
 func (s *Server) cacheStats(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]any{"semantic_cache": s.cacheView(), "timestamp": stamp()})
+	return writeJSON(w, http.StatusOK, map[string]any{"semantic_cache": s.cacheView(), "generation_cache": s.callsView(), "timestamp": stamp()})
 }
 
 func (s *Server) semanticCacheMetrics(w http.ResponseWriter, _ *http.Request) error {
@@ -154,8 +163,8 @@ func (s *Server) semanticCacheMetrics(w http.ResponseWriter, _ *http.Request) er
 }
 
 func (s *Server) cacheConfigView() map[string]any {
-	c := s.Cache.Config()
-	return map[string]any{"enabled": c.Enabled, "similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "max_size": c.Size, "size": s.Cache.Stats().Size}
+	c := s.Cache.Stats()
+	return map[string]any{"enabled": c.Enabled, "similarity_threshold": c.Threshold, "ttl": c.TTL.Seconds(), "max_size": c.MaxSize, "size": c.Size, "max_bytes": c.MaxBytes, "bytes": c.Bytes}
 }
 
 func (s *Server) cacheConfig(w http.ResponseWriter, _ *http.Request) error {

@@ -28,7 +28,7 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 		}
 		var frame []byte
 		if err == nil {
-			frame, err = f.frame(frameOf(a, ev))
+			frame, err = f.event(a, ev)
 		}
 		if err != nil {
 			return f.fail(r, err)
@@ -44,7 +44,19 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// frameOf gives the name and content of an event's frame.
+// event is the frame of an event.
+func (f *frames) event(a asked, ev rag.Event) ([]byte, error) {
+	if ev.Kind != rag.EventDone {
+		return f.frame(frameOf(a, ev))
+	}
+	body, tail, err := answerJSON(a, ev.Answer)
+	if err != nil {
+		return nil, err
+	}
+	return f.wrap("done", slices.Concat([]byte(`{"event":"done",`), body[1:], tail)), nil
+}
+
+// frameOf gives the name and content of an event's frame; the last event's is another matter.
 func frameOf(a asked, ev rag.Event) (string, any) {
 	switch ev.Kind {
 	case rag.EventStatus:
@@ -53,10 +65,8 @@ func frameOf(a asked, ev rag.Event) (string, any) {
 		return "contexts", contextsView{"contexts", contextsOf(ev.Answer.Hits), metadatasOf(ev.Answer.Hits), a.request.DB, retrievalView{ev.Answer.Method}}
 	case rag.EventToken:
 		return "token", tokenView{"token", ev.Token}
-	case rag.EventCitation:
-		return "citation", citationView{"citation", ev.Citation}
 	}
-	return "done", doneView{"done", answerView(a, ev.Answer)}
+	return "citation", citationView{"citation", ev.Citation}
 }
 
 // frames writes events as NDJSON lines or SSE events, each flushed, and shows life in between.
@@ -126,10 +136,18 @@ func (f *frames) fail(r *http.Request, err error) error {
 
 func (f *frames) frame(name string, v any) ([]byte, error) {
 	data, err := encodeJSON(v)
-	if err != nil || !f.sse {
-		return data, err
+	if err != nil {
+		return nil, err
 	}
-	return slices.Concat([]byte("event: "+name+"\ndata: "), data, []byte("\n")), nil
+	return f.wrap(name, data), nil
+}
+
+// wrap makes a line of JSON a frame.
+func (f *frames) wrap(name string, data []byte) []byte {
+	if !f.sse {
+		return data
+	}
+	return slices.Concat([]byte("event: "+name+"\ndata: "), data, []byte("\n"))
 }
 
 // head sets what the header says; it has no effect on a stream that has begun.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+
 	"github.com/ollama-rag/ollama-rag/internal/problem"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
@@ -77,16 +79,24 @@ type cacheMetadata struct {
 	Age           float64         `json:"age"`
 }
 
-type queryView struct {
-	Answer         string         `json:"answer"`
-	Contexts       []string       `json:"contexts"`
-	Metadatas      []metadataView `json:"metadatas"`
-	Citations      []rag.Citation `json:"citations"`
+// An answer as clients get it is one object of two parts: bodyView, what the answer is made of, which stays the same for as long as it
+// is kept, and tailView, what belongs to the one question.
+type bodyView struct {
+	Answer     string         `json:"answer"`
+	Contexts   []string       `json:"contexts"`
+	Metadatas  []metadataView `json:"metadatas"`
+	Citations  []rag.Citation `json:"citations"`
+	Model      string         `json:"model"`
+	Provider   string         `json:"provider"`
+	Retrieval  retrievalView  `json:"retrieval"`
+	DoneReason string         `json:"done_reason"`
+	Dropped    []rag.Dropped  `json:"dropped"`
+	Usage      rag.Usage      `json:"usage"`
+}
+
+type tailView struct {
 	DB             string         `json:"db"`
-	Model          string         `json:"model"`
-	Provider       string         `json:"provider"`
 	Method         rag.Method     `json:"method"`
-	Retrieval      retrievalView  `json:"retrieval"`
 	BM25Weight     float64        `json:"bm25_weight"`
 	RRFEnable      bool           `json:"rrf_enable"`
 	RerankEnable   bool           `json:"rerank_enable"`
@@ -98,26 +108,52 @@ type queryView struct {
 	DegradedReason rag.Reason     `json:"degraded_reason,omitempty"`
 	Notice         string         `json:"notice,omitempty"`
 	RetryAfter     float64        `json:"retry_after_seconds,omitempty"`
-	DoneReason     string         `json:"done_reason"`
-	Dropped        []rag.Dropped  `json:"dropped"`
-	Usage          rag.Usage      `json:"usage"`
 	Timings        rag.Timings    `json:"timings"`
 	Warnings       []string       `json:"warnings"`
 }
 
-func answerView(a asked, ans *rag.Answer) queryView {
-	v := queryView{
+func bodyOf(ans *rag.Answer) bodyView {
+	return bodyView{
 		Answer: ans.Text, Contexts: contextsOf(ans.Hits), Metadatas: metadatasOf(ans.Hits), Citations: orEmpty(ans.Citations),
-		DB: a.request.DB, Model: ans.Model, Provider: ans.Provider, Method: a.request.Method, Retrieval: retrievalView{ans.Method},
-		BM25Weight: orElse(a.request.BM25Weight, DefaultWeight), RRFEnable: a.request.RRF, RerankEnable: a.body.RerankEnable, RerankTopN: a.rerankTopN,
-		Cache: ans.Cache, Degraded: ans.Degraded, DegradedReason: ans.DegradedReason, Notice: ans.Notice, RetryAfter: ans.RetryAfter.Seconds(),
-		DoneReason: ans.DoneReason, Dropped: orEmpty(ans.Dropped), Usage: ans.Usage, Timings: ans.Timings, Warnings: a.warnings,
+		Model: ans.Model, Provider: ans.Provider, Retrieval: retrievalView{ans.Method},
+		DoneReason: ans.DoneReason, Dropped: orEmpty(ans.Dropped), Usage: ans.Usage,
+	}
+}
+
+func tailOf(a asked, ans *rag.Answer) tailView {
+	v := tailView{
+		DB: a.request.DB, Method: a.request.Method, BM25Weight: orElse(a.request.BM25Weight, DefaultWeight), RRFEnable: a.request.RRF,
+		RerankEnable: a.body.RerankEnable, RerankTopN: a.rerankTopN, Cache: ans.Cache, Timings: ans.Timings, Warnings: a.warnings,
+		Degraded: ans.Degraded, DegradedReason: ans.DegradedReason, Notice: ans.Notice, RetryAfter: ans.RetryAfter.Seconds(),
 	}
 	if ans.Cache.Status == rag.CacheExact || ans.Cache.Status == rag.CacheSemantic {
 		v.CacheHit = true
 		v.CacheMetadata = &cacheMetadata{ans.Cache.Status, ans.Cache.Similarity, ans.Cache.OriginalQuestion, ans.Cache.Age}
 	}
 	return v
+}
+
+// answerJSON is the queryView of an answer, in two parts. The first one of a kept answer is encoded once and must not be changed: it
+// costs far more than all the rest of a hit.
+func answerJSON(a asked, ans *rag.Answer) (body, tail []byte, err error) {
+	if ans.Form != nil {
+		body = ans.Form.Load()
+	}
+	if body == nil {
+		if body, err = encodeJSON(bodyOf(ans)); err != nil {
+			return nil, nil, err
+		}
+		body = bytes.TrimSuffix(body, []byte("}\n"))
+		if ans.Form != nil {
+			body = bytes.Clone(body) // without the room that the encoder took
+			ans.Form.Keep(body)
+		}
+	}
+	if tail, err = encodeJSON(tailOf(a, ans)); err != nil {
+		return nil, nil, err
+	}
+	tail[0] = ','
+	return body, tail, nil
 }
 
 func orEmpty[T any](list []T) []T {
@@ -153,11 +189,6 @@ type citationView struct {
 type errorView struct {
 	Event string          `json:"event"`
 	Error problem.Problem `json:"error"`
-}
-
-type doneView struct {
-	Event string `json:"event"`
-	queryView
 }
 
 // jobView leaves out where files lie on this machine.

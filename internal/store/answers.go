@@ -21,7 +21,7 @@ const answersFile = "answers.db"
 // answersVersion is raised with every change of the table or of what its rows mean.
 const answersVersion = 1
 
-// Answers is the file of the answer cache. It implements rag.AnswerKeeper.
+// Answers is the file of the answer cache and of whole answers of models. It implements rag.AnswerKeeper and rag.CallKeeper.
 type Answers struct{ db *sql.DB }
 
 // OpenAnswers opens the answer cache's file in the data folder; a damaged one is replaced by an empty one, which lost says.
@@ -45,6 +45,9 @@ func openAnswers(ctx context.Context, file string) (*Answers, error) {
 		return nil, err
 	}
 	if err := prepareAnswers(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the file of the answer cache: %w", err), db.Close())
+	}
+	if _, err := db.ExecContext(ctx, callsTable); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the file of the answer cache: %w", err), db.Close())
 	}
 	return &Answers{db}, nil
@@ -76,48 +79,82 @@ CREATE TABLE answers (
 )`, answersVersion)
 }
 
-// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written are left out.
+// KeptAnswers implements rag.AnswerKeeper: the oldest first. Rows that are not what was written leave the file.
 func (a *Answers) KeptAnswers(ctx context.Context) ([]rag.KeptAnswer, error) {
-	rows, err := a.db.QueryContext(ctx, `SELECT data, sum FROM answers ORDER BY made, id`)
+	var out []rag.KeptAnswer
+	torn, err := a.rows(ctx, `SELECT id, data, sum FROM answers ORDER BY made, id`, func(id string, data []byte) bool {
+		var k rag.KeptAnswer
+		if json.Unmarshal(data, &k) != nil || k.ID != id {
+			return false
+		}
+		out = append(out, k)
+		return true
+	})
+	if err != nil || len(torn) == 0 {
+		return out, err
+	}
+	return out, a.KeepAnswers(ctx, nil, torn)
+}
+
+// rows gives every row that is what was written, and the keys of the others, those that take refuses among them.
+func (a *Answers) rows(ctx context.Context, query string, take func(key string, data []byte) bool) (torn []string, err error) {
+	rows, err := a.db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []rag.KeptAnswer
 	for rows.Next() {
+		var key string
 		var data, sum []byte
-		if err := rows.Scan(&data, &sum); err != nil {
-			return out, err
+		if err := rows.Scan(&key, &data, &sum); err != nil {
+			return nil, err
 		}
-		var k rag.KeptAnswer
-		if want := sha256.Sum256(data); string(sum) == string(want[:]) && json.Unmarshal(data, &k) == nil {
-			out = append(out, k)
+		if want := sha256.Sum256(data); string(sum) != string(want[:]) || !take(key, data) {
+			torn = append(torn, key)
 		}
 	}
-	return out, rows.Err()
+	return torn, errors.Join(rows.Err(), rows.Close())
 }
 
 // KeepAnswers implements rag.AnswerKeeper. What is removed is overwritten, in the log too.
 func (a *Answers) KeepAnswers(ctx context.Context, put []rag.KeptAnswer, remove []string) error {
 	err := inTx(ctx, a.db, func(tx *sql.Tx) error {
-		for _, id := range remove {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM answers WHERE id = ?`, id); err != nil {
-				return err
-			}
+		if err := removeRows(ctx, tx, `DELETE FROM answers WHERE id = ?`, remove); err != nil {
+			return err
 		}
 		for _, k := range put {
-			data, err := json.Marshal(k)
-			if err != nil {
-				return err
-			}
-			sum := sha256.Sum256(data)
-			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO answers (id, made, data, sum) VALUES (?, ?, ?, ?)`, k.ID, k.Made, data, sum[:]); err != nil {
+			if err := putRow(ctx, tx, `INSERT OR REPLACE INTO answers (id, made, data, sum) VALUES (?, ?, ?, ?)`, k.ID, k.Made, k); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil || len(remove) == 0 {
+	return a.overwrite(ctx, len(remove), err)
+}
+
+func removeRows(ctx context.Context, tx *sql.Tx, query string, keys []string) error {
+	for _, key := range keys {
+		if _, err := tx.ExecContext(ctx, query, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putRow writes v as JSON with its checksum.
+func putRow(ctx context.Context, tx *sql.Tx, query, key string, made int64, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(data)
+	_, err = tx.ExecContext(ctx, query, key, made, data, sum[:])
+	return err
+}
+
+// overwrite takes what a transaction removed out of the log too.
+func (a *Answers) overwrite(ctx context.Context, removed int, err error) error {
+	if err != nil || removed == 0 {
 		return err
 	}
 	_, err = a.db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)

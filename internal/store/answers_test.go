@@ -42,6 +42,10 @@ func TestLaw12AnswersAreKeptWholeOrNotAtAll(t *testing.T) {
 	if got, err := a.KeptAnswers(t.Context()); err != nil || !reflect.DeepEqual(got, []rag.KeptAnswer{three}) {
 		t.Fatalf("a row that was not written so: %+v, %v", got, err)
 	}
+	var left int
+	if err := a.db.QueryRowContext(t.Context(), `SELECT count(*) FROM answers`).Scan(&left); err != nil || left != 1 {
+		t.Errorf("%d rows are left, %v: nobody would ever remove a torn one", left, err)
+	}
 }
 
 func TestLaw12ARemovedAnswersBytesAreGone(t *testing.T) {
@@ -85,5 +89,37 @@ func TestLaw12ABrokenFileCostsTheCacheNotTheStart(t *testing.T) {
 		}
 		must(t, a.KeepAnswers(t.Context(), []rag.KeptAnswer{keptAnswer("2")}, nil))
 		must(t, a.Close())
+	}
+}
+
+func TestCallsAreKeptWholeBesideAnswers(t *testing.T) {
+	s := open(t, t.TempDir())
+	a := openKept(t, s, false)
+	one, two := rag.KeptCall{Key: "1", DB: "kb", Passages: []int64{4}, Made: 1, Data: []byte("x")}, rag.KeptCall{Key: "2", Made: 2, Data: []byte("secret words")}
+	must(t, a.KeepAnswers(t.Context(), []rag.KeptAnswer{keptAnswer("1")}, nil))
+	must(t, a.KeepCalls(t.Context(), []rag.KeptCall{two, one}, nil))
+	must(t, a.Close())
+	a = openKept(t, s, false)
+	if got, err := a.KeptCalls(t.Context()); err != nil || !reflect.DeepEqual(got, []rag.KeptCall{one, two}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	must(t, a.KeepCalls(t.Context(), nil, []string{"2", "none"}))
+	if _, err := a.db.ExecContext(t.Context(), `UPDATE calls SET sum = x'00' WHERE key = '1'`); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.KeptCalls(t.Context()); err != nil || len(got) != 0 {
+		t.Fatalf("a damaged row was read: %+v, %v", got, err)
+	}
+	if kept, err := a.KeptAnswers(t.Context()); err != nil || len(kept) != 1 {
+		t.Errorf("the answers beside it: %v, %v", kept, err)
+	}
+	// A file of a program that knew no calls keeps its answers.
+	if _, err := a.db.ExecContext(t.Context(), `DROP TABLE calls`); err != nil {
+		t.Fatal(err)
+	}
+	must(t, a.Close())
+	a = openKept(t, s, false)
+	if kept, err := a.KeptAnswers(t.Context()); err != nil || len(kept) != 1 {
+		t.Errorf("%v, %v", kept, err)
 	}
 }

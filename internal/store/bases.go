@@ -56,6 +56,7 @@ func (s *Store) EnsureBase(ctx context.Context, name string) error {
 
 // DeleteBase removes a knowledge base with all that is in it.
 func (s *Store) DeleteBase(ctx context.Context, name string) error {
+	defer s.states.writing()()
 	res, err := s.write.ExecContext(ctx, `DELETE FROM bases WHERE name = ?`, name)
 	if err != nil {
 		return err
@@ -100,7 +101,11 @@ FROM bases b ORDER BY b.name`)
 
 // KnowledgeBase gives the state that answers depend on; NotFound where there is none of that name.
 func (s *Store) KnowledgeBase(ctx context.Context, name string) (rag.KnowledgeBase, error) {
-	kb := rag.KnowledgeBase{Name: name}
+	kb, known, writes := s.states.get(name)
+	if known {
+		return kb, nil
+	}
+	kb.Name = name
 	var embedder string
 	err := s.read.QueryRowContext(ctx, `
 SELECT id, change, embedder, since, NOT EXISTS (SELECT 1 FROM passages p JOIN documents d ON d.id = p.document WHERE d.base = b.id)
@@ -111,7 +116,9 @@ FROM bases b WHERE name = ?`, name).Scan(&kb.ID, &kb.Change, &embedder, &kb.Sinc
 	if err != nil {
 		return kb, err
 	}
-	kb.Embedder, err = parseEmbedder(embedder)
+	if kb.Embedder, err = parseEmbedder(embedder); err == nil {
+		s.states.put(kb, writes)
+	}
 	return kb, err
 }
 

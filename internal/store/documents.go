@@ -33,7 +33,7 @@ func (s *Store) Put(ctx context.Context, base string, n rag.NewDocument) (rag.Up
 		return u, fmt.Errorf("store document: %d vectors for %d passages", len(n.Vectors), len(n.Passages))
 	}
 	replaced := false
-	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		id, change, err := touch(ctx, tx, base)
 		if err != nil {
 			return err
@@ -171,7 +171,7 @@ INSERT INTO passages (document, chunk, heading, page, start, stop, language, has
 
 // Delete removes documents by source and tells which of them were there.
 func (s *Store) Delete(ctx context.Context, base string, sources []string) (deleted []string, u rag.Update, err error) {
-	err = inTx(ctx, s.write, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *sql.Tx) error {
 		var id int64
 		if id, u.Change, err = touch(ctx, tx, base); err != nil {
 			return err

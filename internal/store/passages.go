@@ -173,7 +173,7 @@ func (s *Store) SetVectors(ctx context.Context, base string, id rag.EmbedderID, 
 	if len(vectors) != len(passages) || keys != nil && len(keys) != len(passages) {
 		return u, fmt.Errorf("store vectors: %d of them for %d passages", len(vectors), len(passages))
 	}
-	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		baseID, change, err := touch(ctx, tx, base)
 		if err != nil {
 			return err
@@ -243,7 +243,7 @@ const maxKeys = 500
 // SetAside keeps vectors for passages of a knowledge base that is about to change its embedder. Passages that went meanwhile are
 // left out.
 func (s *Store) SetAside(ctx context.Context, base string, passages []rag.Passage, vectors [][]float32, keys []string) error {
-	return inTx(ctx, s.write, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
 		for i, p := range passages {
 			_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO spare_vectors (passage, key, vector)
 SELECT p.id, ?, ? FROM passages p JOIN documents d ON d.id = p.document JOIN bases b ON b.id = d.base WHERE p.id = ? AND p.hash = ? AND b.name = ?`,
@@ -263,7 +263,7 @@ const ofBase = `(SELECT p.id FROM passages p JOIN documents d ON d.id = p.docume
 // Passages that have none set aside wait for theirs. The update says that the index is to be built anew.
 func (s *Store) TakeAside(ctx context.Context, base string, id rag.EmbedderID) (rag.Update, error) {
 	u := rag.Update{Rebuild: true}
-	err := inTx(ctx, s.write, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
 		baseID, change, err := touch(ctx, tx, base)
 		if err != nil {
 			return err

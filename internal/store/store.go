@@ -32,7 +32,8 @@ type Store struct {
 	write *sql.DB // one connection: writers wait in Go, not in SQLite
 	read  *sql.DB
 
-	owed atomic.Bool // the write-ahead log may hold deleted bytes
+	states states
+	owed   atomic.Bool // the write-ahead log may hold deleted bytes
 }
 
 // InUseError says that another process has the data folder, and where it listens, as far as it told.

@@ -73,5 +73,37 @@ async function openai() {
   console.log("abort");
 }
 
+// What is kept is said to every client in its own form, whichever of them asked first.
+async function fromMemory() {
+  const on = { "X-Ollama-Rag-Cache": "on", Authorization: "Bearer any" };
+  const kept = { ...on, "Cache-Control": "only-if-cached" };
+  const chat = async (headers, content, stream) => {
+    const got = await new Ollama({ host: gateway, headers }).chat({ model, messages: [{ role: "user", content }], stream, options: { temperature: 0, num_predict: 400 } });
+    const pieces = [];
+    if (stream) for await (const piece of got) pieces.push(piece);
+    else pieces.push(got);
+    const last = pieces.at(-1);
+    assert.ok(last.done && last.done_reason === "stop" && last.total_duration > 0, JSON.stringify(last));
+    return [pieces.map((p) => p.message.content).join(""), last.eval_count];
+  };
+  const completion = async (headers, content, stream) => {
+    const client = new OpenAI({ baseURL: gateway + "/v1", apiKey: "any", maxRetries: 0, defaultHeaders: headers });
+    const got = await client.chat.completions.create({ model, messages: [{ role: "user", content }], temperature: 0, max_tokens: 400, stream, ...(stream ? { stream_options: { include_usage: true } } : {}) });
+    if (!stream) return [got.choices[0].message.content, got.usage.completion_tokens];
+    const chunks = [];
+    for await (const chunk of got) chunks.push(chunk);
+    return [chunks.map((c) => c.choices[0]?.delta.content ?? "").join(""), chunks.at(-1).usage.completion_tokens];
+  };
+  const forms = [chat, completion].flatMap((ask) => [[ask, false], [ask, true]]);
+  for (const [i, [ask, stream]] of forms.entries()) {
+    const text = `greetings number ${i}`;
+    await assert.rejects(ask(kept, text, stream), (e) => (e.status_code ?? e.status) === 504);
+    const said = await ask(on, text, stream);
+    for (const [other, streamed] of forms) assert.deepEqual(await other(kept, text, streamed), said);
+  }
+  console.log("from memory");
+}
+
 await ollama();
 await openai();
+await fromMemory();

@@ -90,5 +90,51 @@ def openai_client():
     print("abort")
 
 
+def from_memory():
+    """What is kept is said to every client in its own form, whichever of them asked first."""
+    on = {"X-Ollama-Rag-Cache": "on", "Authorization": "Bearer any"}
+    kept = on | {"Cache-Control": "only-if-cached"}
+    whole = {"temperature": 0, "num_predict": 400}
+
+    def chat(headers, text, stream):
+        got = ollama.Client(host=gateway, headers=headers).chat(chat_model, [{"role": "user", "content": text}], stream=stream, options=whole)
+        pieces = list(got) if stream else [got]
+        assert pieces[-1].done and pieces[-1].done_reason == "stop" and pieces[-1].eval_count > 0 and pieces[-1].total_duration > 0, pieces[-1]
+        return "".join(p.message.content for p in pieces), pieces[-1].eval_count
+
+    def completion(headers, text, stream):
+        client = openai.OpenAI(base_url=gateway + "/v1", api_key="any", max_retries=0, default_headers=headers)
+        ask = {"model": chat_model, "messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 400}
+        if not stream:
+            got = client.chat.completions.create(**ask)
+            assert got.choices[0].finish_reason == "stop" and got.object == "chat.completion", got
+            return got.choices[0].message.content, got.usage.completion_tokens
+        chunks = list(client.chat.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
+        assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop", chunks
+        return "".join(c.choices[0].delta.content or "" for c in chunks if c.choices), chunks[-1].usage.completion_tokens
+
+    forms = [(ask, stream) for ask in (chat, completion) for stream in (False, True)]
+    for i, (ask, stream) in enumerate(forms):
+        text = f"hello number {i}"
+        try:
+            ask(kept, text, stream)
+            raise AssertionError("nothing is kept yet")
+        except (ollama.ResponseError, openai.APIStatusError) as e:
+            assert e.status_code == 504, e
+        said = ask(on, text, stream)
+        for other, streamed in forms:
+            assert other(kept, text, streamed) == said, (said, other(kept, text, streamed))
+    ours, first = ollama.Client(host=gateway, headers=kept), ollama.Client(host=gateway, headers=on)
+    said = first.generate(chat_model, "hello", options=whole)
+    pieces = list(ours.generate(chat_model, "hello", stream=True, options=whole))
+    assert "".join(p.response for p in pieces) == said.response and pieces[-1].context == said.context, (said, pieces)
+    ask = {"model": chat_model, "prompt": "hello", "temperature": 0, "max_tokens": 400}
+    ours, first = (openai.OpenAI(base_url=gateway + "/v1", api_key="any", max_retries=0, default_headers=h) for h in (kept, on))
+    said = "".join(c.choices[0].text for c in first.completions.create(**ask, stream=True))
+    assert ours.completions.create(**ask).choices[0].text == said
+    print("from memory", repr(said))
+
+
 ollama_client()
 openai_client()
+from_memory()
