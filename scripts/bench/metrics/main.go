@@ -137,7 +137,7 @@ func bench(program string, rounds int, length time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	upstream := httptest.NewServer(http.HandlerFunc(model))
 	defer upstream.Close()
 	var sides []*side
