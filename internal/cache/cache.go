@@ -32,7 +32,7 @@ type Cache struct {
 	bytes   int64               // of all entries
 	nearest spread              // similarities of the nearest questions
 	changes map[string]uint64   // newest change of each knowledge base that was told
-	keep    *keeping            // nil: entries end with the process
+	file    *behind[entry]      // nil: entries end with the process
 
 	contract contract
 	chance   func() float64 // 0 to 1: whether a served answer is made again
@@ -194,7 +194,11 @@ func (c *Cache) Remember(key rag.CacheKey, vector []float32, change uint64, a ra
 	if !c.config.Enabled || change < c.changes[key.DB] {
 		return false // made from documents that have changed meanwhile
 	}
-	return c.add(e)
+	if !c.add(e) {
+		return false
+	}
+	c.file.later(e.id, e)
+	return true
 }
 
 // add puts an entry in the place of the older one of its key, unless it is larger than all may be together; it says which.
@@ -211,7 +215,6 @@ func (c *Cache) add(e *entry) bool {
 	e.turn = c.made.PushBack(e)
 	c.shelve(e)
 	c.rank(e)
-	c.later(e.id, e)
 	return true
 }
 
@@ -223,7 +226,7 @@ func (c *Cache) remove(e *entry) {
 	c.spare.Remove(e.turn)
 	c.unshelve(e)
 	c.unrank(e)
-	c.later(e.id, nil)
+	c.file.later(e.id, nil)
 }
 
 // Apply follows a change of a knowledge base: the entries that show a passage that is gone leave memory, and answers that were

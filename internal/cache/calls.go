@@ -33,11 +33,7 @@ type Calls struct {
 	recent  *list.List               // most recently used first
 	stats   rag.CallStats            // counters and bytes
 
-	keeper  rag.CallKeeper // nil: entries end with the process
-	log     *slog.Logger
-	pending map[string]*rag.KeptCall // by key; nil: it is gone
-	wake    chan struct{}            // closed at the end; nil from then on
-	done    chan struct{}
+	file *behind[rag.KeptCall] // nil: entries end with the process
 }
 
 // NewCalls makes an empty one.
@@ -86,7 +82,7 @@ func (c *Calls) Remember(call rag.KeptCall) bool {
 	defer c.mu.Unlock()
 	call.Made = c.now().UnixNano()
 	c.add(call)
-	c.later(call.Key, &call)
+	c.file.later(call.Key, &call)
 	return true
 }
 
@@ -110,7 +106,7 @@ func (c *Calls) remove(el *list.Element) {
 	call := c.recent.Remove(el).(rag.KeptCall)
 	delete(c.entries, call.Key)
 	c.stats.Bytes -= sizeOf(call)
-	c.later(call.Key, nil)
+	c.file.later(call.Key, nil)
 }
 
 func (c *Calls) drop(match func(rag.KeptCall) bool) int {
@@ -172,67 +168,26 @@ func (c *Calls) Keep(ctx context.Context, keeper rag.CallKeeper, log *slog.Logge
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keeper, c.log, c.pending, c.wake, c.done = keeper, log, map[string]*rag.KeptCall{}, make(chan struct{}, 1), make(chan struct{})
+	// What cannot be written is not there after the next start, or once more and past its time.
+	c.file = writeBehind(func(put []*rag.KeptCall, remove []string) {
+		calls := make([]rag.KeptCall, len(put))
+		for i, call := range put {
+			calls[i] = *call
+		}
+		if err := keeper.KeepCalls(context.Background(), calls, remove); err != nil {
+			log.Warn("write the file of the generation cache", "error", err)
+		}
+	})
 	for _, call := range kept {
 		if !c.config.Enabled || c.old(call) || call.Made > c.now().UnixNano() {
-			c.later(call.Key, nil)
+			c.file.later(call.Key, nil)
 			continue
 		}
 		c.add(call)
 	}
 	c.stats.Evicted = 0
-	go c.write(c.wake)
 	return nil
 }
 
-// later notes a change for the file. The caller holds the lock.
-func (c *Calls) later(key string, call *rag.KeptCall) {
-	if c.keeper == nil {
-		return
-	}
-	c.pending[key] = call
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// write writes what has changed until Close, the last of it then. What cannot be written is not tried again: it is not there after
-// the next start, or once more and past its time.
-func (c *Calls) write(wake <-chan struct{}) {
-	defer close(c.done)
-	for open := true; open; {
-		_, open = <-wake
-		c.mu.Lock()
-		pending := c.pending
-		c.pending = map[string]*rag.KeptCall{}
-		c.mu.Unlock()
-		var put []rag.KeptCall
-		var remove []string
-		for key, call := range pending {
-			if call == nil {
-				remove = append(remove, key)
-			} else {
-				put = append(put, *call)
-			}
-		}
-		if len(pending) == 0 {
-			continue
-		}
-		if err := c.keeper.KeepCalls(context.Background(), put, remove); err != nil {
-			c.log.Warn("write the file of the generation cache", "error", err)
-		}
-	}
-}
-
 // Close writes what is not written yet. What is kept from then on ends with the process.
-func (c *Calls) Close() {
-	c.mu.Lock()
-	wake := c.wake
-	c.wake = nil
-	c.mu.Unlock()
-	if wake != nil {
-		close(wake)
-		<-c.done
-	}
-}
+func (c *Calls) Close() { c.file.close() }
