@@ -247,7 +247,7 @@ func (h *house) dropBase(ctx context.Context, name string) error {
 	}
 	h.indexes.Drop(name)
 	h.cache.Forget(name)
-	h.calls.Clear(name)
+	h.calls.Forget(name)
 	return nil
 }
 

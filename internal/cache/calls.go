@@ -32,13 +32,14 @@ type Calls struct {
 	entries map[string]*list.Element // of rag.KeptCall
 	recent  *list.List               // most recently used first
 	stats   rag.CallStats            // counters and bytes
+	changes map[string]uint64        // newest change of each knowledge base that was told
 
 	file *behind[rag.KeptCall] // nil: entries end with the process
 }
 
 // NewCalls makes an empty one.
 func NewCalls(c CallsConfig) *Calls {
-	return &Calls{config: c, now: time.Now, entries: map[string]*list.Element{}, recent: list.New()}
+	return &Calls{config: c, now: time.Now, entries: map[string]*list.Element{}, recent: list.New(), changes: map[string]uint64{}}
 }
 
 // Recall gives what is kept under a key and is at most maxAge old (0: any age), how old it is, and how long it will be kept, which
@@ -80,6 +81,9 @@ func (c *Calls) Remember(call rag.KeptCall) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if call.Change < c.changes[call.DB] {
+		return false // the passages that the model was shown may be gone
+	}
 	call.Made = c.now().UnixNano()
 	c.add(call)
 	c.file.later(call.Key, &call)
@@ -129,6 +133,14 @@ func (c *Calls) Clear(db string) int {
 	return c.drop(func(call rag.KeptCall) bool { return db == "" || call.DB == db })
 }
 
+// Forget follows the deletion of a knowledge base.
+func (c *Calls) Forget(db string) {
+	c.Clear(db)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.changes, db)
+}
+
 // ClearPrompts removes the answers that were made from any knowledge base.
 func (c *Calls) ClearPrompts() { c.drop(func(call rag.KeptCall) bool { return call.DB != "" }) }
 
@@ -142,6 +154,9 @@ func (c *Calls) Apply(_ context.Context, db string, u rag.Update) error {
 	for _, e := range u.Add {
 		delete(gone, e.Passage.ID) // it only got a vector
 	}
+	c.mu.Lock()
+	c.changes[db] = u.Change
+	c.mu.Unlock()
 	if len(gone) > 0 {
 		c.drop(func(call rag.KeptCall) bool {
 			return call.DB == db && slices.ContainsFunc(call.Passages, func(id int64) bool { return gone[id] })

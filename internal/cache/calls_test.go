@@ -258,8 +258,6 @@ func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
 	sampled.Temperature = .8
 	seeded.Temperature, seeded.Seed = .8, &seed
 	unknown, fresh, private := prompt, prompt, prompt
-	anew := prompt
-	anew.Fresh = true
 	unknown.Digest, fresh.NoRecall, private.NoRecall, private.NoRemember = "", true, true, true
 	for name, c := range map[string]struct {
 		chunks []rag.Chunk
@@ -272,7 +270,7 @@ func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
 		"good": {chunks: good, prompt: prompt, kept: true}, "cut": {chunks: good[:2], prompt: prompt}, "failed": {chunks: good[:2], err: errors.New("x"), prompt: prompt},
 		"too long": {chunks: []rag.Chunk{{Text: "It"}, {Done: true, DoneReason: "length"}}, prompt: prompt}, "empty": {chunks: good[2:], prompt: prompt},
 		"sampled": {chunks: good, prompt: sampled}, "sampled, wanted": {chunks: good, prompt: sampled, all: true, kept: true}, "seeded": {chunks: good, prompt: seeded, kept: true},
-		"fresh": {chunks: good, prompt: anew}, "unknown model": {chunks: good, prompt: unknown}, "known server": {chunks: good, prompt: unknown, server: "https://x/v1", kept: true},
+		"unknown model": {chunks: good, prompt: unknown}, "known server": {chunks: good, prompt: unknown, server: "https://x/v1", kept: true},
 		"no-cache": {chunks: good, prompt: fresh, kept: true}, "no-store": {chunks: good, prompt: private},
 	} {
 		g := Generator{Generator: &teller{chunks: c.chunks, err: c.err}, Calls: NewCalls(callsConfig), Sampled: c.all, Server: c.server}
@@ -292,5 +290,39 @@ func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
 	}
 	if len(g.Calls.entries) != 0 {
 		t.Error("an answer whose asker left was kept")
+	}
+}
+
+// teaches tells of a change of the documents while it writes.
+type teaches struct {
+	teller
+	change func()
+}
+
+func (m *teaches) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
+	m.change()
+	return m.teller.Generate(ctx, p)
+}
+
+func TestLaw6AGenerationThatADeletionOvertakesIsNotKept(t *testing.T) {
+	asked := prompt
+	asked.DB, asked.Change, asked.Passages = "kb", 3, []int64{7}
+	for _, c := range []struct {
+		change func(*Calls)
+		kept   int
+	}{
+		{func(*Calls) {}, 1},
+		{func(c *Calls) { _ = c.Apply(t.Context(), "kb", rag.Update{Change: 4, Remove: []int64{7}}) }, 0},
+		{func(c *Calls) { _ = c.Apply(t.Context(), "another", rag.Update{Change: 4, Remove: []int64{7}}) }, 1},
+		{func(c *Calls) { // a new knowledge base of the same name counts from the start
+			_ = c.Apply(t.Context(), "kb", rag.Update{Change: 9})
+			c.Forget("kb")
+		}, 1},
+	} {
+		calls := NewCalls(callsConfig)
+		listen(Generator{Generator: &teaches{teller{chunks: good}, func() { c.change(calls) }}, Calls: calls}, asked)
+		if got := len(calls.entries); got != c.kept {
+			t.Errorf("%d kept, want %d", got, c.kept)
+		}
 	}
 }

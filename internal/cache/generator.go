@@ -22,7 +22,7 @@ type Generator struct {
 
 // Generate implements rag.Generator.
 func (g Generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
-	if p.Fresh || p.NoRecall && p.NoRemember || p.Digest == "" && g.Server == "" || !g.Sampled && p.Temperature != 0 && p.Seed == nil {
+	if p.NoRecall && p.NoRemember || p.Digest == "" && g.Server == "" || !g.Sampled && p.Temperature != 0 && p.Seed == nil {
 		return g.Generator.Generate(ctx, p)
 	}
 	return func(yield func(rag.Chunk, error) bool) {
@@ -45,7 +45,7 @@ func (g Generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chu
 				whole := chunk
 				whole.Text = text.String()
 				if data, err := json.Marshal(whole); err == nil {
-					g.Calls.Remember(rag.KeptCall{Key: key, DB: p.DB, Passages: p.Passages, Data: data})
+					g.Calls.Remember(rag.KeptCall{Key: key, DB: p.DB, Change: p.Change, Passages: p.Passages, Data: data})
 				}
 			}
 			if !yield(chunk, err) {
@@ -56,7 +56,7 @@ func (g Generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chu
 }
 
 func (g Generator) keyOf(p rag.Prompt) string {
-	p.DB, p.Passages, p.NoRecall, p.NoRemember, p.MaxAge, p.Class = "", nil, false, false, 0, 0
+	p.DB, p.Change, p.Passages, p.NoRecall, p.NoRemember, p.MaxAge, p.Class = "", 0, nil, false, false, 0, 0
 	data, _ := json.Marshal(struct { // plain values: encoding cannot fail
 		Server string
 		Prompt rag.Prompt

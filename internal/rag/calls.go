@@ -10,6 +10,7 @@ type KeptCall struct {
 	Key      string
 	DB       string  // knowledge base whose passages the model was shown; empty: none
 	Passages []int64 // these
+	Change   uint64  `json:"-"` // of the knowledge base, for which they were there
 	Made     int64   // Unix nanoseconds
 	Data     []byte  // JSON of whoever keeps it
 }

@@ -124,7 +124,7 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 		return stage("compose", err)
 	}
 	prompt := Prompt{Provider: e.Provider, Model: model.Name, Messages: messages, NumCtx: limits.NumCtx, MaxTokens: limits.MaxTokens, Temperature: req.Temperature, Seed: req.Seed,
-		Digest: model.Digest, DB: req.DB, Passages: idsOf(shown), NoRecall: req.NoRecall, NoRemember: req.NoRemember, MaxAge: req.MaxAge}
+		Digest: model.Digest, DB: req.DB, Change: found.Change, Passages: idsOf(shown), NoRecall: req.NoRecall, NoRemember: req.NoRemember, MaxAge: req.MaxAge}
 	if old.there {
 		why := e.verify(ctx, req, old.Recalled, old.status, found, shown)
 		if why == "" && old.Withheld {

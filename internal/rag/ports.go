@@ -101,10 +101,11 @@ type Prompt struct {
 	Temperature float64
 	Seed        *int
 	Class       Class // before whom it goes where there is too little room
-	Fresh       bool  // an answer of the model itself, none that was kept
 
-	// What does not change the answer: what it is made from, and what the request asks of caches, as in Request.
+	// What does not change the answer: what it is made from, as of which change of the knowledge base, and what the request asks of
+	// caches, as in Request.
 	DB                   string
+	Change               uint64
 	Passages             []int64
 	NoRecall, NoRemember bool
 	MaxAge               time.Duration

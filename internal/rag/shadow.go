@@ -41,8 +41,8 @@ func (e *Engine) shadow(served Recalled, p Prompt, shown []Hit) {
 	if e.Shadows == nil {
 		return
 	}
-	p.Class = ClassIngest // nobody waits for it
-	p.Fresh = true
+	p.Class = ClassIngest                 // nobody waits for it
+	p.NoRecall, p.NoRemember = true, true // what the model itself says
 	work := func(ctx context.Context) {
 		var text strings.Builder
 		reason := ""

@@ -42,7 +42,7 @@ func TestLaw10AServedAnswerIsMadeAgainOffThePathAndCompared(t *testing.T) {
 	if len(w.compared) != 1 || w.compared[0].Text != strings.Join(w.tokens, "") || len(w.compared[0].Citations) != 1 || len(w.remembered) != 0 {
 		t.Errorf("%+v", w.compared)
 	}
-	if w.prompt.Class != ClassIngest || !w.prompt.Fresh || !strings.Contains(w.prompt.Messages[len(w.prompt.Messages)-1].Content, request.Question) {
+	if w.prompt.Class != ClassIngest || !w.prompt.NoRecall || !w.prompt.NoRemember || !strings.Contains(w.prompt.Messages[len(w.prompt.Messages)-1].Content, request.Question) {
 		t.Errorf("asked %+v", w.prompt)
 	}
 }
