@@ -310,13 +310,14 @@ func (c *Cache) SetConfig(config rag.CacheConfig) {
 
 // Stats gives the figures. Size counts what can still be served: an entry past its time is not in it.
 func (c *Cache) Stats() rag.CacheStats {
+	contract := c.contract.report(c.Config().Threshold)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.expire()
 	s := rag.CacheStats{
 		Enabled: c.config.Enabled, Size: c.made.Len(), Bytes: c.bytes,
 		Exact: c.exact.Load(), Semantic: c.semantic.Load(), Misses: c.misses.Load(), MaxSize: c.config.Size, MaxBytes: c.config.Bytes, Threshold: c.config.Threshold, TTL: c.config.TTL,
-		StaleServed: c.spared.Load(), Contract: c.contract.report(c.config.Threshold),
+		StaleServed: c.spared.Load(), Contract: contract,
 		Evicted: c.evicted.Load(), Outgrown: c.outgrown.Load(), Expired: c.expired.Load(), Changed: c.emptied.Load(), Cleared: c.gone.Load(),
 		Stale: map[rag.Stale]uint64{}, Guarded: map[string]uint64{}, Nearest: c.nearest.stats(),
 	}

@@ -23,16 +23,6 @@ const (
 	closed       = 2    // no similarity reaches it
 )
 
-// Tier says what the error contract makes of the semantic tier.
-type Tier string
-
-// The states of the semantic tier.
-const (
-	TierOpen      Tier = "open"
-	TierTightened Tier = "tightened"
-	TierClosed    Tier = "closed"
-)
-
 type contract struct {
 	mu       sync.Mutex
 	maxError float64
@@ -48,7 +38,7 @@ type sample struct {
 	Same       bool    `json:"ok"`
 }
 
-// add notes a comparison, and says how things stand.
+// add notes a comparison, and says it where the tier changes.
 func (c *contract) add(s sample, threshold float64) {
 	c.mu.Lock()
 	c.samples = append(c.samples, s)
@@ -57,14 +47,15 @@ func (c *contract) add(s sample, threshold float64) {
 	}
 	before := tierAt(c.least)
 	c.judge(threshold)
-	after, report := tierAt(c.least), c.reportLocked(threshold)
-	state, _ := json.Marshal(c.samples) // plain values: cannot fail
+	after, samples := tierAt(c.least), slices.Clone(c.samples)
 	c.mu.Unlock()
 	if before != after && c.log != nil {
-		c.log.Warn("semantic answer cache", "from", string(before), "to", string(after), "compared", report.Compared, "different", report.Different,
+		report := c.report(threshold)
+		c.log.Warn("semantic answer cache", "from", before, "to", after, "compared", report.Compared, "different", report.Different,
 			"upper_bound", report.UpperBound, "promise", report.MaxError, "threshold", report.Least)
 	}
 	if c.keep != nil {
+		state, _ := json.Marshal(samples) // plain values: cannot fail
 		c.keep(state)
 	}
 }
@@ -114,14 +105,14 @@ func (c *contract) count(from float64) (n, different int) {
 	return n, different
 }
 
-func tierAt(least float64) Tier {
+func tierAt(least float64) rag.CacheTier {
 	switch least {
 	case 0:
-		return TierOpen
+		return rag.TierOpen
 	case closed:
-		return TierClosed
+		return rag.TierClosed
 	}
-	return TierTightened
+	return rag.TierTightened
 }
 
 // allows says whether the contract lets an answer of this similarity be served.
@@ -134,14 +125,10 @@ func (c *contract) allows(similarity float64) bool {
 // report says how things stand.
 func (c *contract) report(threshold float64) rag.CacheContract {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reportLocked(threshold)
-}
-
-func (c *contract) reportLocked(threshold float64) rag.CacheContract {
-	r := rag.CacheContract{MaxError: c.maxError, Tier: string(tierAt(c.least)), Least: min(max(c.least, threshold), 1)}
+	r := rag.CacheContract{MaxError: c.maxError, Tier: tierAt(c.least), Least: min(max(c.least, threshold), 1)}
 	r.Compared, r.Different = c.count(threshold)
-	r.UpperBound = stat.UpperBound(r.Different, r.Compared)
+	c.mu.Unlock()
+	r.UpperBound = stat.UpperBound(r.Different, r.Compared) // takes a while: outside the lock that each near question waits for
 	return r
 }
 

@@ -36,11 +36,11 @@ func (c *Cache) compare(similarity float64, n int, fresh rag.Answer) {
 func TestLaw10NothingIsJudgedBelowFiftyComparisons(t *testing.T) {
 	c, _ := promised(t)
 	c.compare(.95, minSamples-1, another)
-	if r := c.Stats().Contract; r.Tier != string(TierOpen) || r.Compared != 49 || r.Different != 49 || r.UpperBound != 1 {
+	if r := c.Stats().Contract; r.Tier != rag.TierOpen || r.Compared != 49 || r.Different != 49 || r.UpperBound != 1 {
 		t.Errorf("%+v", r)
 	}
 	c.compare(.95, 1, another)
-	if r := c.Stats().Contract; r.Tier != string(TierClosed) {
+	if r := c.Stats().Contract; r.Tier != rag.TierClosed {
 		t.Errorf("%+v", r)
 	}
 }
@@ -48,23 +48,23 @@ func TestLaw10NothingIsJudgedBelowFiftyComparisons(t *testing.T) {
 func TestLaw10TheTierTightensWhereThatKeepsThePromiseAndOpensAgain(t *testing.T) {
 	c, log := promised(t)
 	c.compare(.97, 100, said)
-	if r := c.Stats().Contract; r.Tier != string(TierOpen) || r.UpperBound < .02 || r.Least != .9 {
+	if r := c.Stats().Contract; r.Tier != rag.TierOpen || r.UpperBound < .02 || r.Least != .9 {
 		t.Errorf("a wide bound over no error: %+v", r)
 	}
 	c.compare(.91, 2, another)
 	r := c.Stats().Contract
-	if r.Tier != string(TierTightened) || r.Least <= .91 || r.Least > .9101 || c.withholds(.92) || !c.withholds(.905) {
+	if r.Tier != rag.TierTightened || r.Least <= .91 || r.Least > .9101 || c.withholds(.92) || !c.withholds(.905) {
 		t.Errorf("%+v", r)
 	}
 	if !strings.Contains(log.String(), "from=open to=tightened") || !strings.Contains(log.String(), "upper_bound=") {
 		t.Errorf("log: %s", log)
 	}
 	c.compare(.99, 1, another)
-	if r := c.Stats().Contract; r.Tier != string(TierClosed) || !c.withholds(1) {
+	if r := c.Stats().Contract; r.Tier != rag.TierClosed || !c.withholds(1) {
 		t.Errorf("%+v", r)
 	}
 	c.compare(.97, 500, said) // what the tier withheld agreed with the model
-	if r := c.Stats().Contract; r.Tier != string(TierOpen) || r.UpperBound > .02 || c.withholds(.9) {
+	if r := c.Stats().Contract; r.Tier != rag.TierOpen || r.UpperBound > .02 || c.withholds(.9) {
 		t.Errorf("%+v", r)
 	}
 }
@@ -144,11 +144,11 @@ func TestLaw10ComparisonsOutliveARestart(t *testing.T) {
 	c.compare(.95, minSamples, another)
 	again, _ := promised(t)
 	again.Contract(state, nil, slog.New(slog.DiscardHandler))
-	if r := again.Stats().Contract; r != c.Stats().Contract || r.Tier != string(TierClosed) {
+	if r := again.Stats().Contract; r != c.Stats().Contract || r.Tier != rag.TierClosed {
 		t.Errorf("%+v", r)
 	}
 	again.Contract([]byte("no JSON"), nil, slog.New(slog.DiscardHandler))
-	if r := again.Stats().Contract; r.Compared != 0 || r.Tier != string(TierOpen) {
+	if r := again.Stats().Contract; r.Compared != 0 || r.Tier != rag.TierOpen {
 		t.Errorf("%+v", r)
 	}
 }

@@ -253,7 +253,7 @@ func (p Parts) collectCache(ch chan<- prometheus.Metric) {
 	}
 	cacheSpared.send(ch, float64(c.StaleServed))
 	open := 1.0
-	if c.Contract.Tier == "closed" {
+	if c.Contract.Tier == rag.TierClosed {
 		open = 0
 	}
 	cacheTier.send(ch, open)

@@ -2,15 +2,8 @@ package rag
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"iter"
-	"math"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -43,13 +36,20 @@ type Engine struct {
 //
 // The same question in flight is answered once, where Joins is set.
 func (e *Engine) Ask(ctx context.Context, req Request) iter.Seq2[Event, error] {
-	if e.joins(req) {
-		return e.joined(ctx, req)
-	}
-	return e.alone(ctx, req)
+	return events(func(emit func(Event) error) error {
+		q, err := e.look(ctx, req)
+		switch {
+		case err != nil:
+			return err
+		case e.joins(req):
+			return e.join(ctx, q, emit)
+		}
+		return e.ask(ctx, q, emit)
+	})
 }
 
-func (e *Engine) alone(ctx context.Context, req Request) iter.Seq2[Event, error] {
+// events is the stream of what work emits, and of the error that it ends with.
+func events(work func(emit func(Event) error) error) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		emit := func(ev Event) error {
 			if !yield(ev, nil) {
@@ -57,7 +57,7 @@ func (e *Engine) alone(ctx context.Context, req Request) iter.Seq2[Event, error]
 			}
 			return nil
 		}
-		if err := e.ask(ctx, req, emit); err != nil && !errors.Is(err, errReaderLeft) {
+		if err := work(emit); err != nil && !errors.Is(err, errReaderLeft) {
 			yield(Event{}, err)
 		}
 	}
@@ -65,26 +65,40 @@ func (e *Engine) alone(ctx context.Context, req Request) iter.Seq2[Event, error]
 
 var errReaderLeft = errors.New("the reader left")
 
-// ask is the way of a question, top to bottom.
-func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) error {
-	var t Timings
-	start := time.Now()
-	kb, err := e.Bases.KnowledgeBase(ctx, req.DB)
-	if err != nil {
-		return stage("look up knowledge base", err)
-	}
-	model, modelErr := e.chatModel(ctx, req)
-	if CodeOf(modelErr) == CodeModelNotFound {
-		return stage("find model", modelErr)
-	}
-	key := e.cacheKey(req, kb, model)
+// asked is a question with what its answer depends on.
+type asked struct {
+	Request
+	start   time.Time
+	kb      KnowledgeBase
+	model   Model
+	noModel error // why none can be asked
+	key     CacheKey
+}
 
+// look finds the knowledge base and the model of a question.
+func (e *Engine) look(ctx context.Context, req Request) (q asked, err error) {
+	q = asked{Request: req, start: time.Now()}
+	if q.kb, err = e.Bases.KnowledgeBase(ctx, req.DB); err != nil {
+		return q, stage("look up knowledge base", err)
+	}
+	q.model, q.noModel = e.chatModel(ctx, req)
+	if CodeOf(q.noModel) == CodeModelNotFound {
+		return q, stage("find model", q.noModel)
+	}
+	q.key = e.cacheKey(req, q.kb, q.model)
+	return q, nil
+}
+
+// ask is the way of a question, top to bottom.
+func (e *Engine) ask(ctx context.Context, q asked, emit func(Event) error) error {
+	req, kb, model, modelErr, key, start := q.Request, q.kb, q.model, q.noModel, q.key, q.start
+	var t Timings
 	recall := e.Cache.On() && !req.NoRecall
 	var old candidate
 	var spare, doubted *Recalled // served where no model answers; withheld, and compared with what the model says
 	if recall {
 		var atOnce bool
-		old.Recalled, old.there, atOnce = e.recallExact(req, key, kb)
+		old.Recalled, old.there, atOnce = e.recallExact(q)
 		if old.there && old.Expired {
 			expired := old.Recalled
 			spare, old.there = &expired, false
@@ -186,24 +200,25 @@ func (e *Engine) ask(ctx context.Context, req Request, emit func(Event) error) e
 			return err
 		}
 	}
-	if doubted != nil && worthKeeping(a) && repeatable(req) {
-		e.Cache.Compared(*doubted, a)
-	}
 	// An index that is behind or ahead of the key's change showed other documents than the key says.
 	if e.Cache.On() && !req.NoRemember && found.Change == kb.Change && worthKeeping(a) && (e.Sampled || repeatable(req)) {
 		a.Cache.Stored = e.Cache.Remember(key, near, kb.Change, a)
 	}
-	return emit(Event{Kind: EventDone, Answer: &a})
+	err = emit(Event{Kind: EventDone, Answer: &a})
+	if doubted != nil && worthKeeping(a) && repeatable(req) { // the reader has the answer: it need not wait for this
+		e.Cache.Compared(*doubted, a)
+	}
+	return err
 }
 
 // recallExact looks the very same question up. Where its evidence was found to hold for the documents as they are now it is served at
 // once, and counted.
-func (e *Engine) recallExact(req Request, key CacheKey, kb KnowledgeBase) (r Recalled, there, served bool) {
-	r, there = e.Cache.RecallExact(key)
-	there = there && req.takes(r)
-	served = there && !r.Expired && r.Change == kb.Change
+func (e *Engine) recallExact(q asked) (r Recalled, there, served bool) {
+	r, there = e.Cache.RecallExact(q.key)
+	there = there && q.takes(r)
+	served = there && !r.Expired && r.Change == q.kb.Change
 	if served {
-		e.Cache.Served(r, CacheExact, kb.Change)
+		e.Cache.Served(r, CacheExact, q.kb.Change)
 	}
 	return r, there, served
 }
@@ -288,63 +303,6 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 	return nil
 }
 
-// without answers without a model, marked as degraded: with a remembered answer that is too old, if the operator allows it and what
-// it was made from is still there, else with the passages alone. Or it fails, where the request asked for that.
-func (e *Engine) without(ctx context.Context, req Request, a *Answer, spare *Recalled, cause error, emit func(Event) error) error {
-	if req.NoDegrade {
-		if CodeOf(cause) == CodeNoModel {
-			cause = Errorf(Unavailable, CodeNoModel, "%s", detail(cause)).Because(cause)
-		}
-		return stage("generate", cause)
-	}
-	why := StaleUnknown
-	if spare != nil {
-		_, why = e.holds(ctx, req.DB, spare.Answer.Hits)
-	}
-	if why == "" {
-		a.Hits, a.Dropped, a.Method, a.Model, a.Provider = spare.Answer.Hits, spare.Answer.Dropped, spare.Answer.Method, spare.Answer.Model, spare.Answer.Provider
-		a.Text, a.Citations, a.DoneReason = spare.Answer.Text, spare.Answer.Citations, spare.Answer.DoneReason
-		a.Cache = spare.info(CacheStale)
-		a.Notice = fmt.Sprintf("No language model answered, so this is an answer of %s ago, and documents or time may have overtaken it: %s", spare.Age.Round(time.Second), detail(cause))
-		e.Cache.Served(*spare, CacheStale, 0)
-	} else {
-		a.Text, a.Citations = Extract(req.Question, a.Hits, e.nearest(ctx, req))
-		a.DoneReason = "extractive"
-		a.Notice = "No language model answered, so these are the passages themselves: " + detail(cause)
-	}
-	a.Degraded, a.DegradedReason = true, reasonFor(cause)
-	if err, ok := errors.AsType[*Error](cause); ok {
-		a.RetryAfter = err.RetryAfter
-	}
-	return emit(Event{Kind: EventToken, Token: a.Text})
-}
-
-func reasonFor(err error) Reason {
-	switch CodeOf(err) {
-	case CodeCircuitOpen:
-		return ReasonCircuitOpen
-	case CodeQueueFull:
-		return ReasonQueueFull
-	}
-	switch KindOf(err) {
-	case Overloaded:
-		return ReasonQueueFull
-	case Timeout:
-		return ReasonTimeout
-	}
-	return ReasonNoModel
-}
-
-func nothingShown(kb KnowledgeBase, dropped []Dropped) string {
-	if len(dropped) > 0 {
-		return "Passages were found, but none of them fits the context window: raise OLLAMA_NUM_CTX."
-	}
-	if kb.Empty {
-		return fmt.Sprintf("The knowledge base %q holds nothing yet: ingest documents, or wait for those that are being read.", kb.Name)
-	}
-	return fmt.Sprintf("Nothing in the knowledge base %q matches this question.", kb.Name)
-}
-
 // worthKeeping says whether an answer may be served again: whole, from a model, and not cut at the token limit.
 func worthKeeping(a Answer) bool { return !a.Degraded && a.DoneReason == "stop" }
 
@@ -388,49 +346,6 @@ func (e *Engine) query(ctx context.Context, r Request, kb KnowledgeBase, vector 
 		q.Worth = e.Worth(ctx, kb.Embedder)
 	}
 	return q
-}
-
-// cacheKey covers everything but the documents that can change the answer: these are looked at when it is recalled. Filters are sets: their order does not matter.
-func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
-	limits := e.Limits.Fit(m)
-	s := make(scope, 0, 512)
-	s.number(uint64(kb.ID), kb.Since, uint64(kb.Embedder.Dimension), uint64(limits.NumCtx), uint64(limits.MaxTokens), uint64(req.K), math.Float64bits(req.RRFK), math.Float64bits(req.Temperature))
-	s.text(kb.Embedder.Name, kb.Embedder.Digest, kb.Embedder.Prefix, e.Provider, m.Name, m.Digest, PromptVersion, string(req.Method), strconv.FormatBool(req.RRF))
-	for _, list := range [][]string{req.Filter.Languages, req.Filter.Versions, req.Filter.Sources} {
-		list = sorted(list)
-		s.number(uint64(len(list)))
-		s.text(list...)
-	}
-	if req.BM25Weight != nil {
-		s.text("weight")
-		s.number(math.Float64bits(*req.BM25Weight))
-	}
-	if req.Seed != nil {
-		s.text("seed")
-		s.number(uint64(*req.Seed))
-	}
-	sum := sha256.Sum256(s)
-	return CacheKey{DB: req.DB, Scope: hex.EncodeToString(sum[:]), Question: e.Normalise(req.Question)}
-}
-
-// scope is what a key is hashed from: each part has its length before it or is of a fixed one, so that none runs into the next.
-type scope []byte
-
-func (s *scope) number(list ...uint64) {
-	for _, n := range list {
-		*s = binary.LittleEndian.AppendUint64(*s, n)
-	}
-}
-
-func (s *scope) text(list ...string) {
-	for _, text := range list {
-		s.number(uint64(len(text)))
-		*s = append(*s, text...)
-	}
-}
-
-func sorted(list []string) []string {
-	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
 
 // stage names the stage an error came from, once.

@@ -42,43 +42,27 @@ func (e *Engine) joins(req Request) bool {
 	return e.Joins != nil && e.Cache.On() && !req.NoRecall && !req.NoRemember && repeatable(req)
 }
 
-// joined follows the answer to the same question that is in flight, or sets one off.
-func (e *Engine) joined(ctx context.Context, req Request) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		start := time.Now()
-		kb, err := e.Bases.KnowledgeBase(ctx, req.DB)
-		if err != nil {
-			yield(Event{}, stage("look up knowledge base", err))
-			return
-		}
-		model, err := e.chatModel(ctx, req)
-		if CodeOf(err) == CodeModelNotFound {
-			yield(Event{}, stage("find model", err))
-			return
-		}
-		question := e.cacheKey(req, kb, model)
-		if r, _, served := e.recallExact(req, question, kb); served { // there is nothing to share
-			emit := func(ev Event) error {
-				if !yield(ev, nil) {
-					return errReaderLeft
-				}
-				return nil
-			}
-			_ = replay(emit, r, CacheExact, Timings{}, start) // it fails where the reader leaves
-			return
-		}
-		key := flightKey{question, kb.Change, req.NoDegrade, req.OnlyIfCached, req.MinSimilarity, req.MaxAge}
-		work := func(ctx context.Context) iter.Seq2[Event, error] { return e.alone(ctx, req) }
-		err = e.Joins.Follow(ctx, key, work, func(ev Event, follower bool) bool {
-			if follower && ev.Answer != nil {
-				ev.Answer = coalesced(*ev.Answer, start)
-			}
-			return yield(ev, nil)
-		})
-		if err != nil {
-			yield(Event{}, err)
-		}
+// join follows the answer to the same question that is in flight, or sets one off. What is remembered and holds is served at once:
+// there is nothing to share. Whoever sets off looks once more, since another flight may have ended meanwhile.
+func (e *Engine) join(ctx context.Context, q asked, emit func(Event) error) error {
+	if r, _, served := e.recallExact(q); served {
+		return replay(emit, r, CacheExact, Timings{}, q.start)
 	}
+	work := func(ctx context.Context) iter.Seq2[Event, error] {
+		return events(func(emit func(Event) error) error { return e.ask(ctx, q, emit) })
+	}
+	var left error
+	err := e.Joins.Follow(ctx, flightKey{q.key, q.kb.Change, q.NoDegrade, q.OnlyIfCached, q.MinSimilarity, q.MaxAge}, work, func(ev Event, follower bool) bool {
+		if follower && ev.Answer != nil {
+			ev.Answer = coalesced(*ev.Answer, q.start)
+		}
+		left = emit(ev)
+		return left == nil
+	})
+	if err == nil {
+		err = left
+	}
+	return err
 }
 
 // coalesced is an answer as a follower sees it.

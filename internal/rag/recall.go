@@ -16,13 +16,23 @@ type CacheConfig struct {
 	MaxError     float64 // the promise: largest share of semantic answers that may differ, 0 to 1
 }
 
+// CacheTier says what the error contract makes of the semantic tier.
+type CacheTier string
+
+// The states of the semantic tier: as in the settings, from a greater similarity on, not at all.
+const (
+	TierOpen      CacheTier = "open"
+	TierTightened CacheTier = "tightened"
+	TierClosed    CacheTier = "closed"
+)
+
 // CacheContract is how the error contract of the semantic tier stands.
 type CacheContract struct {
 	MaxError   float64 // the promise
 	Compared   int     // answers compared with a fresh one, the newest, at the threshold or above
 	Different  int     // of them
 	UpperBound float64 // of the share that differs, at 95 %; 1 where none was compared
-	Tier       string  // open, tightened or closed
+	Tier       CacheTier
 	Least      float64 // least similarity that is served now; no less than the threshold
 }
 
