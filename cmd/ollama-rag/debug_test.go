@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +30,7 @@ func TestTheOperatorsListenerIsOffAndOnLoopbackAlone(t *testing.T) {
 
 func TestTheOperatorSeesProfilesAndChangesWhatRuns(t *testing.T) {
 	stub, h := scripted(t, "CIRCUIT_BREAKER_FAILURE_THRESHOLD=1", "OLLAMA_MAX_RETRIES=0")
+	h.logLevel = new(slog.LevelVar)
 	stub.Refuse()
 	h.send("POST", "/api/chat", `{"model":"llama3.1:8b","messages":[]}`)
 	if got := h.servers()[0].Breaker.State; got != breaker.Open {

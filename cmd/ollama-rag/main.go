@@ -1,6 +1,6 @@
 // Command ollama-rag answers questions from your own documents through Ollama, with citations, and shows how it is doing.
 //
-// serve.go wires the house; every other file is one command. All commands but serve and config speak to the HTTP API: to the
+// house.go wires the parts; every other file is one command. All commands but serve and config speak to the HTTP API: to the
 // server that holds the data folder, or to the same handler inside this process where no server runs.
 package main
 
