@@ -362,6 +362,9 @@ func TestKeysDecideWhoMayDoWhat(t *testing.T) {
 		{"", "GET", "/", "", 200},
 		{"", "GET", "/metrics", "", 401},
 		{"reader-key-123456", "GET", "/metrics", "", 200},
+		{"", "GET", "/dashboard", "", 200},
+		{"", "GET", "/api/dashboard", "", 401},
+		{"reader-key-123456", "GET", "/api/dashboard", "", 200},
 	} {
 		header := []string{}
 		if c.key != "" {

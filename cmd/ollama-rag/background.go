@@ -13,8 +13,11 @@ import (
 // saveEvery is how often changed search snapshots are kept, so that a crash costs a rebuild of little.
 const saveEvery = 5 * time.Minute
 
-// background ingests what --docs names, loads the index of the default knowledge base, watches open hosts, keeps snapshots.
+// background ingests what --docs names, loads the index of the default knowledge base, watches open hosts, keeps snapshots
+// and samples for the live page.
 func (h *house) background(ctx context.Context) {
+	var watching sync.WaitGroup
+	watching.Go(func() { h.live.Run(ctx) })
 	h.cleanSpool(ctx)
 	if err := h.ingestDocs(ctx); err != nil {
 		h.log.Error("--docs", "error", err)
@@ -23,7 +26,6 @@ func (h *house) background(ctx context.Context) {
 		h.log.Error("load index", "db", h.config.DBName, "error", err)
 	}
 	h.warmUp(ctx)
-	var watching sync.WaitGroup
 	watching.Go(func() { h.upstream.Watch(ctx) })
 	for _, s := range h.shadows {
 		watching.Go(func() { s.Run(ctx) })

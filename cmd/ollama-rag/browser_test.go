@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,4 +48,20 @@ func TestPageSaysThatNoModelAnswersInABrowser(t *testing.T) {
 	stub := ollamatest.New(t)
 	stub.Refuse()
 	visit(t, open(t, stub.URL).withDocs(), "degraded")
+}
+
+func TestPageShowsAnIncidentInABrowser(t *testing.T) {
+	stub, h := scripted(t, "OLLAMA_MAX_RETRIES=0")
+	h.withDocs()
+	h.live.Take()
+	for range 2 {
+		h.ask("When is the rent due?", nil)
+		h.live.Take()
+	}
+	stub.Refuse()
+	for i := range 6 { // five failures open the breaker
+		h.ask("Who owns the "+strings.Repeat("very ", i)+"old house?", nil)
+	}
+	h.live.Take()
+	visit(t, h, "dashboard")
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
 	"github.com/ollama-rag/ollama-rag/internal/chunk"
 	"github.com/ollama-rag/ollama-rag/internal/config"
 	"github.com/ollama-rag/ollama-rag/internal/eval"
@@ -176,7 +177,7 @@ func evalEmbedder(ctx context.Context, c config.Config, local *locals) (rag.Embe
 		m, _, err := local.get(c.EmbedModel)
 		return m, err
 	}
-	up, err := upstream.New(upstreamConfig(c, slog.New(slog.DiscardHandler)))
+	up, err := upstream.New(upstreamConfig(c, slog.New(slog.DiscardHandler), func(breaker.Change) {}))
 	if err != nil {
 		return nil, usageError{err}
 	}

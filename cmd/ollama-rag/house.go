@@ -23,6 +23,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/extract"
 	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
+	"github.com/ollama-rag/ollama-rag/internal/live"
 	"github.com/ollama-rag/ollama-rag/internal/metrics"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
@@ -57,7 +58,8 @@ type house struct {
 	openai    *upstream.Client // nil: no OpenAI-compatible server is set up
 	metrics   *metrics.Metrics // nil: switched off
 	tracer    *trace.Tracer    // nil: switched off
-	token     string           // what the other commands of the same user send
+	live      *live.Recorder
+	token     string // what the other commands of the same user send
 }
 
 // openHouse opens the data folder and wires the parts. Nothing is sent to a model server.
@@ -80,7 +82,8 @@ func (h *house) wire(ctx context.Context) error {
 	}
 	var err error
 	h.tracer = h.newTracer()
-	u := upstreamConfig(c, h.log)
+	h.live = live.New(h.liveSources())
+	u := upstreamConfig(c, h.log, h.live.Changed)
 	h.traceUpstream(&u)
 	if h.upstream, err = upstream.New(u); err != nil {
 		return usageError{err}
@@ -202,7 +205,8 @@ func normalise(question string) string {
 	return strings.Join(strings.Fields(norm.NFC.String(question)), " ")
 }
 
-func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
+// upstreamConfig has the settings of calls to model servers; changed is told of every breaker that changes its state, after the log.
+func upstreamConfig(c config.Config, log *slog.Logger, changed func(breaker.Change)) upstream.Config {
 	var hosts []*url.URL
 	for _, base := range c.BaseURLs {
 		u, _ := url.Parse(base) // the settings were checked
@@ -222,6 +226,7 @@ func upstreamConfig(c config.Config, log *slog.Logger) upstream.Config {
 	}
 	u.OnChange = func(change breaker.Change) {
 		log.Warn("circuit breaker", "name", change.Name, "from", change.From.String(), "to", change.To.String())
+		changed(change)
 	}
 	return u
 }
@@ -236,6 +241,7 @@ func (h *house) serverConfig(bound net.Addr) server.Config {
 	cfg := server.Config{
 		Catalog: h.store, Ingest: h.ingest, Cache: h.seenCache(), Calls: h.callStats, Models: models{h}, Hosts: h.hosts, Queue: h.queue, Drop: h.dropBase, Resolve: h.resolve,
 		Page: web.FS(), Log: h.log, Version: version(), SpoolDir: filepath.Join(c.DataDir, "uploads"), MaxBody: c.MaxBody, MaxUpload: c.MaxUpload, MaxUploadTotal: c.MaxUploadTotal,
+		Live:         func(ctx context.Context, since time.Time) any { return h.live.View(ctx, since) },
 		LogQuestions: c.LogQuestions, Keys: c.APIKeys, LocalToken: h.token, CORSOrigins: c.CORSOrigins, Loopback: bound != nil && isLoopback(bound),
 		Defaults: server.Defaults{DB: c.DBName, Provider: c.Provider, Models: h.defaultModels(), RRF: c.RRF, RRFK: c.RRFK},
 	}

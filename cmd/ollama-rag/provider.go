@@ -118,7 +118,7 @@ func (h *house) openAIUpstream() (*upstream.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := upstreamConfig(c, h.log)
+	u := upstreamConfig(c, h.log, h.live.Changed)
 	h.traceUpstream(&u)
 	u.Hosts, u.Label, u.Server = []*url.URL{base}, openAILabel, "the OpenAI-compatible server"
 	u.ConnectTimeout, u.FirstByteTimeout, u.IdleTimeout = c.OpenAIConnectTimeout, c.OpenAIReadTimeout, c.OpenAIReadTimeout

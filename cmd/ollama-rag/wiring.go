@@ -8,6 +8,8 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/embed"
 	"github.com/ollama-rag/ollama-rag/internal/gateway"
 	"github.com/ollama-rag/ollama-rag/internal/ingest"
+	"github.com/ollama-rag/ollama-rag/internal/live"
+	"github.com/ollama-rag/ollama-rag/internal/metrics"
 	"github.com/ollama-rag/ollama-rag/internal/ollama"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/server"
@@ -203,6 +205,17 @@ func (h *house) newGateway() *gateway.Gateway {
 func (h *house) callStats() rag.CallStats {
 	s := h.calls.Stats()
 	s.Coalesced = h.gateway.Coalesced()
+	return s
+}
+
+// liveSources are what the live page draws.
+func (h *house) liveSources() live.Sources {
+	s := live.Sources{
+		Hosts: h.servers, Queue: h.waiting, Cache: func() rag.CacheStats { return h.seenCache().Stats() }, Ingest: func() ingest.Stats { return h.ingest.Stats() }, Store: h.store.Ping,
+	}
+	if h.config.Metrics {
+		s.Flow = func() metrics.Flow { return h.metrics.Flow() }
+	}
 	return s
 }
 

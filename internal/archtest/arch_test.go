@@ -62,7 +62,7 @@ func allowed(from, to string) bool {
 	switch {
 	case !inner:
 		return to != "ollamatest" && to != "archtest" // cmd sees all but the tests' own
-	case from == "metrics" || from == "trace":
+	case from == "metrics" || from == "trace" || from == "live":
 		return to != "server" && to != "web"
 	case slices.Contains(adapters, from):
 		return to == "rag" || slices.Contains(leaves, to)

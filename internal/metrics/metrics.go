@@ -45,6 +45,9 @@ type Metrics struct {
 
 	leftByClient, leftByUpstream prometheus.Counter
 
+	questions, tokens *prometheus.CounterVec
+	firstWord         *prometheus.HistogramVec
+
 	queries   map[asking]*outcomes
 	errors    map[rag.Kind]prometheus.Counter
 	embed     prometheus.Observer
@@ -150,13 +153,13 @@ func (m *Metrics) http() {
 }
 
 func (m *Metrics) rag() {
-	queries := m.counterVec("queries_total", "Questions, by method of retrieval, provider and outcome.", "method", "provider", "outcome")
+	m.questions = m.counterVec("queries_total", "Questions, by method of retrieval, provider and outcome.", "method", "provider", "outcome")
 	m.queries = map[asking]*outcomes{}
 	for method, label := range map[rag.Method]string{rag.Hybrid: "hybrid", rag.Vector: "vector", rag.BM25: "bm25", "": otherName} {
 		for _, provider := range providers {
 			of := new(outcomes)
 			for i, name := range outcomeNames {
-				of[i] = queries.WithLabelValues(label, provider, name)
+				of[i] = m.questions.WithLabelValues(label, provider, name)
 			}
 			m.queries[asking{method, provider}] = of
 		}
@@ -186,18 +189,18 @@ func (m *Metrics) rag() {
 func (m *Metrics) llm() {
 	calls := m.counterVec("llm_requests_total", "Calls of chat models, by outcome.", "model", "operation", "outcome")
 	response := m.histogramVec("llm_response_seconds", "Time of a whole answer of a chat model.", answerBuckets, "model")
-	first := m.histogramVec("llm_time_to_first_token_seconds", "Time from the call to the first piece of text.", firstBuckets, "model")
+	m.firstWord = m.histogramVec("llm_time_to_first_token_seconds", "Time from the call to the first piece of text.", firstBuckets, "model")
 	perToken := m.histogramVec("llm_time_per_output_token_seconds", "Time per token written, by the model server's own figures.", tokenBuckets, "model")
 	load := m.histogramVec("llm_load_duration_seconds", "Time a call waited for its model to be loaded, by the model server's own figures.", loadBuckets, "model")
-	tokens := m.counterVec("llm_tokens_total", "Tokens read and written, by the model server's own figures.", "model", "type")
+	m.tokens = m.counterVec("llm_tokens_total", "Tokens read and written, by the model server's own figures.", "model", "type")
 	own := newNames(maxTimed, func(name string) *times {
-		return &times{response: response.WithLabelValues(name), first: first.WithLabelValues(name), perToken: perToken.WithLabelValues(name), load: load.WithLabelValues(name)}
+		return &times{response: response.WithLabelValues(name), first: m.firstWord.WithLabelValues(name), perToken: perToken.WithLabelValues(name), load: load.WithLabelValues(name)}
 	})
 	m.models = newNames(maxNames, func(name string) *model {
 		return &model{
 			times: own.get(name),
 			ok:    calls.WithLabelValues(name, "chat", "success"), failed: calls.WithLabelValues(name, "chat", "error"), left: calls.WithLabelValues(name, "chat", "abandoned"),
-			input: tokens.WithLabelValues(name, "input"), output: tokens.WithLabelValues(name, "output"),
+			input: m.tokens.WithLabelValues(name, "input"), output: m.tokens.WithLabelValues(name, "output"),
 		}
 	})
 }

@@ -138,7 +138,8 @@ type Config struct {
 	Models   Models
 	Hosts    func() []Host
 	Queue    func() Queue
-	Drop     func(ctx context.Context, db string) error // deletes a knowledge base everywhere
+	Live     func(ctx context.Context, since time.Time) any // the live page's picture, as JSON
+	Drop     func(ctx context.Context, db string) error     // deletes a knowledge base everywhere
 	Resolve  func(path string, trusted bool) (string, error)
 	Page     fs.FS
 	Metrics  http.Handler // nil: METRICS_ENABLED is false
@@ -217,6 +218,7 @@ func (s *Server) routes() {
 	s.route("GET /api/models", read, s.models)
 	s.route("GET /metrics", read, s.metrics)
 	s.route("GET /api/cache-stats", read, s.cacheStats)
+	s.route("GET /api/dashboard", read, s.dashboard)
 	s.route("GET /api/circuit-breaker/metrics", read, s.breakerMetrics)
 	s.route("GET /api/connection-pool/metrics", read, s.poolMetrics)
 	s.route("GET /api/semantic-cache/metrics", read, s.semanticCacheMetrics)
@@ -226,6 +228,7 @@ func (s *Server) routes() {
 	s.route("POST /api/cache/explain", admin, s.explain)
 
 	s.route("GET /{$}", open, s.page)
+	s.route("GET /dashboard", open, s.dashboardPage)
 	s.route("GET /static/{path...}", open, s.static)
 	for _, r := range s.Routes {
 		s.foreign[r.Pattern] = r

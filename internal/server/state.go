@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"math"
 	"mime"
 	"net/http"
 	"path"
@@ -269,6 +270,24 @@ func (s *Server) poolView() map[string]any {
 
 func (s *Server) poolMetrics(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]any{"timestamp": stamp(), "connection_pool": s.poolView(), "queue": s.queueView()})
+}
+
+// dashboard is the picture of the last hour; with since (Unix seconds) only what came after that.
+func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) error {
+	var since time.Time
+	if given := r.URL.Query().Get("since"); given != "" {
+		at, err := strconv.ParseFloat(given, 64)
+		if err != nil || !(at >= 0 && at < 1e11) {
+			return rag.Errorf(rag.OutOfBounds, "invalid_since", "since: %q is no time in Unix seconds, such as the last of `at`", given)
+		}
+		since = time.UnixMilli(int64(math.Round(at * 1000)))
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(w, http.StatusOK, s.Live(r.Context(), since))
+}
+
+func (s *Server) dashboardPage(w http.ResponseWriter, r *http.Request) error {
+	return s.file(w, r, "dashboard.html")
 }
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request) error {

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,8 +37,18 @@ func all(t *testing.T) map[string]string {
 
 var comment = regexp.MustCompile(`(?s)<!--.*?-->`)
 
-func TestPageHoldsNothingInlineThatThePolicyForbids(t *testing.T) {
-	page := comment.ReplaceAllString(read(t, "index.html"), "")
+// pages are the documents that a browser opens.
+var pages = []string{"index.html", "dashboard.html"}
+
+func TestPagesHoldNothingInlineThatThePolicyForbids(t *testing.T) {
+	for _, name := range pages {
+		holdsNothingInline(t, name)
+	}
+}
+
+func holdsNothingInline(t *testing.T, name string) {
+	t.Helper()
+	page := comment.ReplaceAllString(read(t, name), "")
 	forbidden := map[string]*regexp.Regexp{
 		"inline script":         regexp.MustCompile(`(?is)<script(?:\s[^>]*)?>\s*[^<\s]`),
 		"script without a file": regexp.MustCompile(`(?i)<script(?:\s+(?:type|defer|async)(?:="[^"]*")?)*\s*>`),
@@ -49,7 +60,7 @@ func TestPageHoldsNothingInlineThatThePolicyForbids(t *testing.T) {
 	}
 	for what, re := range forbidden {
 		if found := re.FindString(page); found != "" {
-			t.Errorf("%s: %q", what, found)
+			t.Errorf("%s: %s: %q", name, what, found)
 		}
 	}
 }
@@ -64,12 +75,17 @@ var (
 
 func TestEveryReferencedFileExists(t *testing.T) {
 	files := all(t)
-	for _, m := range reference.FindAllStringSubmatch(files["index.html"], -1) {
-		name, ok := strings.CutPrefix(m[1], "/static/")
-		if !ok {
-			t.Errorf("index.html refers to %q, outside /static/", m[1])
-		} else if _, ok := files[name]; !ok {
-			t.Errorf("index.html refers to %q, which does not exist", m[1])
+	for _, page := range pages {
+		for _, m := range reference.FindAllStringSubmatch(files[page], -1) {
+			if m[1] == "/" || m[1] == "/dashboard" || strings.HasPrefix(m[1], "/#/") {
+				continue // the pages themselves
+			}
+			name, ok := strings.CutPrefix(m[1], "/static/")
+			if !ok {
+				t.Errorf("%s refers to %q, outside /static/", page, m[1])
+			} else if _, ok := files[name]; !ok {
+				t.Errorf("%s refers to %q, which does not exist", page, m[1])
+			}
 		}
 	}
 	for name, text := range files {
@@ -85,25 +101,51 @@ func TestEveryReferencedFileExists(t *testing.T) {
 	}
 }
 
-func TestEveryElementAndIconThatModulesNameIsOnThePage(t *testing.T) {
-	files := all(t)
-	ids := map[string]bool{}
-	for _, m := range identity.FindAllStringSubmatch(files["index.html"], -1) {
-		if ids[m[1]] {
-			t.Errorf("id %q is on the page twice", m[1])
+// modulesOf are the scripts that a page runs, and those that they import.
+func modulesOf(files map[string]string, page string) []string {
+	var found []string
+	var follow func(text string, links *regexp.Regexp, prefix string)
+	follow = func(text string, links *regexp.Regexp, prefix string) {
+		for _, m := range links.FindAllStringSubmatch(text, -1) {
+			name := strings.TrimPrefix(strings.Join(m[1:], ""), prefix)
+			if path.Ext(name) == ".js" && !slices.Contains(found, name) {
+				found = append(found, name)
+				follow(files[name], imported, "./")
+			}
 		}
-		ids[m[1]] = true
 	}
-	for name, text := range files {
-		for _, m := range wanted.FindAllStringSubmatch(text, -1) {
-			if !ids[m[1]] {
-				t.Errorf("%s looks for #%s, which is not on the page", name, m[1])
+	follow(files[page], reference, "/static/")
+	return found
+}
+
+func TestEveryElementAndIconThatModulesNameIsOnTheirPage(t *testing.T) {
+	files := all(t)
+	run := map[string]bool{}
+	for _, page := range pages {
+		ids := map[string]bool{}
+		for _, m := range identity.FindAllStringSubmatch(files[page], -1) {
+			if ids[m[1]] {
+				t.Errorf("id %q is on %s twice", m[1], page)
+			}
+			ids[m[1]] = true
+		}
+		for _, name := range append(modulesOf(files, page), page) {
+			run[name] = true
+			for _, m := range wanted.FindAllStringSubmatch(files[name], -1) {
+				if !ids[m[1]] {
+					t.Errorf("%s looks for #%s, which is not on %s", name, m[1], page)
+				}
+			}
+			for _, m := range sprite.FindAllStringSubmatch(files[name], -1) {
+				if id := "i-" + m[1] + m[2]; !ids[id] {
+					t.Errorf("%s draws the icon %q, which is not in the sprite of %s", name, id, page)
+				}
 			}
 		}
-		for _, m := range sprite.FindAllStringSubmatch(text, -1) {
-			if id := "i-" + m[1] + m[2]; !ids[id] {
-				t.Errorf("%s draws the icon %q, which is not in the sprite", name, id)
-			}
+	}
+	for name := range files {
+		if path.Ext(name) == ".js" && !run[name] {
+			t.Errorf("no page runs %s", name)
 		}
 	}
 }

@@ -62,7 +62,40 @@ const stories = {
     await page.locator("#status-strip").click();
     await page.locator("#status-cards").getByText("Does not answer").waitFor();
   },
+
+  /** The dashboard in an incident: what is wrong in words, since when in colours, what it does to people in curves. */
+  async dashboard(page) {
+    await page.goto(base);
+    await page.getByRole("link", { name: "Dashboard" }).click();
+    const summary = page.locator("#summary");
+    await summary.getByText("No model server answers").waitFor();
+    assert.equal(await summary.getAttribute("data-look"), "bad");
+    await page.locator(".tile", { hasText: "Model hosts" }).getByText("0 of 1").waitFor();
+    await page.getByRole("img", { name: /^ollama_client: closed from .*, open from / }).waitFor();
+    const chart = (name) => page.getByRole("img", { name });
+    for (const name of [/^Requests: served [1-9<]/, /^Questions: answered /, /^First word: median \d+/, /^Answer cache: same question /, /^Tokens: written /]) await chart(name).waitFor();
+    assert.ok((await page.locator(".chart polyline").count()) >= 10, "the charts have no lines");
+    assert.ok((await page.locator(".plot .mark.open").count()) >= 1, "the breaker's opening is in no chart");
+    const box = await page.locator(".plot").first().boundingBox();
+    await page.mouse.move(box.x + box.width - 60, box.y + 40);
+    await page.locator(".plot .cursor").first().waitFor({ state: "attached" });
+    await page.getByText("5 min", { exact: true }).click();
+    await page.getByText("The last 5 minutes").waitFor();
+    await page.mouse.move(0, 0);
+    await picture(page, "dashboard");
+    await page.locator("[data-toggle-theme]").click();
+    await picture(page, "dashboard-dark");
+    await page.setViewportSize({ width: 360, height: 740 });
+    await fits(page, "the dashboard");
+    await picture(page, "dashboard-phone");
+  },
 };
+
+/** A picture for whoever wants to look: only where OLLAMA_RAG_PICTURES names a folder. */
+async function picture(page, name) {
+  const folder = process.env.OLLAMA_RAG_PICTURES;
+  if (folder) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+}
 
 async function ask(page, question) {
   await page.locator("#question").fill(question);
@@ -106,9 +139,18 @@ async function narrow(page) {
   await page.setViewportSize({ width: 360, height: 740 });
   for (const view of ["#nav-documents", "#nav-ask"]) {
     await page.locator(view).click();
-    const [wide, inner] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.ok(wide <= inner, `${view}: the page is ${wide} pixels wide on a screen of ${inner}`);
+    await fits(page, view);
   }
+}
+
+async function fits(page, what) {
+  await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null, { timeout: 3000 }).catch(() => {});
+  const [wide, inner, out] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+    [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => `${e.tagName}.${e.getAttribute("class")}`),
+  ]);
+  assert.ok(wide <= inner, `${what}: the page is ${wide} pixels wide on a screen of ${inner}: ${out.slice(0, 10).join(", ")}`);
 }
 
 /** Everything that goes wrong without anybody seeing it. */

@@ -1,0 +1,98 @@
+package metrics
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+// Flow is what the live page draws of the instruments: sums since the start.
+type Flow struct {
+	Requests  [6]float64 // by the first digit of the status; scrapes, probes and the page's own requests left out
+	Questions map[string]float64
+	Input     float64 // tokens that models read
+	Output    float64 // tokens that models wrote
+	First     Times   // to the first word of chat models
+	Whole     Times   // of questions and the gateway's requests, to the end of the answer
+}
+
+// Times are a histogram: how many took no longer than each bound, in seconds, the last of which is +Inf.
+type Times struct{ Bounds, Cumulative []float64 }
+
+// watching are the routes by which people and machines look at the server: not what it is there for.
+var watching = []string{"/metrics", "/dashboard", "/api/dashboard", "/api/health", "/api/cache-stats", "/{$}", "/static/{path...}"}
+
+func isWatching(route string) bool {
+	return slices.Contains(watching, route) || strings.HasPrefix(route, "/health")
+}
+
+// questionRoutes are the routes of ours that answer questions.
+var questionRoutes = []string{"/api/query", streamRoute}
+
+// Flow reads the instruments. The figures are each exact, but read one after the other.
+func (m *Metrics) Flow() Flow {
+	f := Flow{Questions: map[string]float64{}}
+	series(m.requests, func(labels map[string]string, v *dto.Metric) {
+		if digit := labels["code"][0] - '0'; int(digit) < len(f.Requests) && !isWatching(labels["route"]) {
+			f.Requests[digit] += v.GetCounter().GetValue()
+		}
+	})
+	series(m.duration, func(labels map[string]string, v *dto.Metric) {
+		if route := labels["route"]; slices.Contains(questionRoutes, route) || strings.HasPrefix(route, gatewayRoutes) {
+			f.Whole.add(v.GetHistogram())
+		}
+	})
+	series(m.questions, func(labels map[string]string, v *dto.Metric) {
+		f.Questions[labels["outcome"]] += v.GetCounter().GetValue()
+	})
+	series(m.firstWord, func(_ map[string]string, v *dto.Metric) { f.First.add(v.GetHistogram()) })
+	series(m.tokens, func(labels map[string]string, v *dto.Metric) {
+		if labels["type"] == "input" {
+			f.Input += v.GetCounter().GetValue()
+		} else {
+			f.Output += v.GetCounter().GetValue()
+		}
+	})
+	return f
+}
+
+func (t *Times) add(h *dto.Histogram) {
+	buckets := h.GetBucket()
+	if n := len(buckets); n > 0 && math.IsInf(buckets[n-1].GetUpperBound(), 1) {
+		buckets = buckets[:n-1] // there if it has an exemplar
+	}
+	if t.Bounds == nil {
+		for _, b := range buckets {
+			t.Bounds = append(t.Bounds, b.GetUpperBound())
+		}
+		t.Bounds = append(t.Bounds, math.Inf(1))
+		t.Cumulative = make([]float64, len(t.Bounds))
+	}
+	for i, b := range buckets {
+		t.Cumulative[i] += float64(b.GetCumulativeCount())
+	}
+	t.Cumulative[len(buckets)] += float64(h.GetSampleCount())
+}
+
+// series reads those of a family.
+func series(family prometheus.Collector, f func(labels map[string]string, v *dto.Metric)) {
+	ch := make(chan prometheus.Metric)
+	go func() {
+		defer close(ch)
+		family.Collect(ch)
+	}()
+	for one := range ch {
+		v := new(dto.Metric)
+		if one.Write(v) != nil {
+			continue // of our own instruments: cannot fail
+		}
+		labels := make(map[string]string, len(v.GetLabel()))
+		for _, l := range v.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		f(labels, v)
+	}
+}
