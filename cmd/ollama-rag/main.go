@@ -87,7 +87,7 @@ folder; ` + "`ollama-rag config`" + ` lists them all with their values.`,
 	})
 	root.PersistentFlags().Bool("json", false, "print JSON for machines")
 	addSettingFlag(root, "data-dir")
-	root.AddCommand(serveCommand(), ingestCommand(), askCommand(), searchCommand(), docsCommand(), dbsCommand(), cacheCommand(), jobsCommand(), modelCommand(), doctorCommand(), configCommand(), versionCommand())
+	root.AddCommand(serveCommand(), ingestCommand(), askCommand(), searchCommand(), docsCommand(), dbsCommand(), cacheCommand(), jobsCommand(), modelCommand(), doctorCommand(), readyCommand(), configCommand(), versionCommand())
 	if cmd := evalCommand(); cmd != nil {
 		root.AddCommand(cmd)
 	}

@@ -65,7 +65,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		return nil, fmt.Errorf("lock data folder: %w", err)
 	}
 	if !held {
-		return nil, &InUseError{Server: readServer(dir)}
+		return nil, &InUseError{Server: Announced(dir)}
 	}
 	// What a killed process left of itself must not send anybody to its address.
 	if err := os.Remove(filepath.Join(dir, serverFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +158,8 @@ func (s *Store) Announce(srv Server) (func(), error) {
 	return func() { _ = os.Remove(file) }, nil // a stale file does no harm: the lock decides
 }
 
-func readServer(dir string) Server {
+// Announced is what the process that has a data folder told last; zero where none ever did. Whether it still lives is not known.
+func Announced(dir string) Server {
 	var srv Server
 	data, err := os.ReadFile(filepath.Join(dir, serverFile))
 	if err == nil {
