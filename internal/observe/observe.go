@@ -7,8 +7,9 @@ package observe
 func Files() (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for path, content := range map[string]func() ([]byte, error){
-		rulesPath:     rulesFile,
-		ruleTestsPath: ruleTestsFile,
+		rulesPath:         rulesFile,
+		ruleTestsPath:     ruleTestsFile,
+		slowRuleTestsPath: slowRuleTestsFile,
 	} {
 		b, err := content()
 		if err != nil {

@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -10,8 +11,12 @@ import (
 )
 
 const (
-	rulesPath     = "deploy/prometheus/rules.yml"
-	ruleTestsPath = "deploy/prometheus/rules_test.yml"
+	rulesPath         = "deploy/prometheus/rules.yml"
+	ruleTestsPath     = "deploy/prometheus/rules_test.yml"
+	slowRuleTestsPath = "deploy/prometheus/rules_slow_test.yml"
+
+	// slow is the length past which a case is evaluated every ten minutes only: at one a minute, those of a day take minutes.
+	slow = time.Hour
 
 	// runbook is the page that has a section for each alert.
 	runbook = "https://github.com/ollama-rag/ollama-rag/blob/main/docs/operations.md"
@@ -111,16 +116,12 @@ func Rules() []Group {
 	return groups
 }
 
-// promql takes away the indentation that an expression has from the Go source, and fills $job in.
+// promql takes away the indentation that an expression has in the Go source, which is its first line's, and fills $job in.
 func promql(expr string) string {
-	lines := strings.Split(strings.Trim(expr, "\n\t "), "\n")
-	outer := ""
-	if len(lines) > 1 { // the last line's, since the first has lost its own
-		last := lines[len(lines)-1]
-		outer = last[:len(last)-len(strings.TrimLeft(last, "\t"))]
-	}
+	lines := strings.Split(strings.TrimRight(strings.Trim(expr, "\n"), "\n\t"), "\n")
+	outer := lines[0][:len(lines[0])-len(strings.TrimLeft(lines[0], "\t"))]
 	for i := range lines {
-		lines[i] = strings.TrimRight(strings.ReplaceAll(strings.TrimPrefix(lines[i], outer), "\t", "  "), " ")
+		lines[i] = strings.ReplaceAll(strings.TrimPrefix(lines[i], outer), "\t", "  ")
 	}
 	return strings.ReplaceAll(strings.Join(lines, "\n"), "$job", jobs)
 }
@@ -205,25 +206,41 @@ func rulesFile() ([]byte, error) {
 	return generated("Recording rules and alerts for ollama-rag. Every job with ollama-rag in its name is watched.", file)
 }
 
-// ruleTestsFile is rules_test.yml.
+// ruleTestsFile is rules_test.yml: the short cases.
 func ruleTestsFile() ([]byte, error) {
-	file := testFile{Rules: []string{"rules.yml"}, Every: "1m"}
+	return testsFile("1m", ruleTestsPath, func(at time.Duration) bool { return at <= slow }, nil)
+}
+
+// slowRuleTestsFile is rules_slow_test.yml: the long cases, and the calm ones.
+func slowRuleTestsFile() ([]byte, error) {
+	return testsFile("10m", slowRuleTestsPath, func(at time.Duration) bool { return at > slow }, calm())
+}
+
+func testsFile(every, path string, belongs func(time.Duration) bool, more []ruleTest) ([]byte, error) {
+	file := testFile{Rules: []string{"rules.yml"}, Every: every, Tests: more}
 	for _, g := range Rules() {
 		for _, a := range g.Alerts {
-			for _, c := range a.Fires {
-				told := expected{Labels: map[string]string{"severity": string(a.Severity)}, Annotations: a.annotations(c.Description)}
-				for name, value := range c.Labels {
-					told.Labels[name] = value
-				}
-				file.Tests = append(file.Tests, a.test("fires", c.When, c.Series, c.At, []expected{told}))
-			}
-			for _, c := range a.Quiet {
-				file.Tests = append(file.Tests, a.test("is quiet", c.When, c.Series, c.At, []expected{}))
-			}
+			file.Tests = append(file.Tests, a.tests(belongs)...)
 		}
 	}
-	file.Tests = append(file.Tests, calm()...)
-	return generated("Tests of rules.yml: promtool test rules deploy/prometheus/rules_test.yml", file)
+	return generated("Tests of rules.yml: promtool test rules "+path, file)
+}
+
+func (a *Alert) tests(belongs func(time.Duration) bool) []ruleTest {
+	var tests []ruleTest
+	for _, c := range a.Fires {
+		if belongs(c.At) {
+			told := expected{Labels: map[string]string{"severity": string(a.Severity)}, Annotations: a.annotations(c.Description)}
+			maps.Copy(told.Labels, c.Labels)
+			tests = append(tests, a.test("fires", c.When, c.Series, c.At, []expected{told}))
+		}
+	}
+	for _, c := range a.Quiet {
+		if belongs(c.At) {
+			tests = append(tests, a.test("is quiet", c.When, c.Series, c.At, []expected{}))
+		}
+	}
+	return tests
 }
 
 func (a *Alert) test(does, when string, series Series, moment time.Duration, want []expected) ruleTest {

@@ -27,8 +27,11 @@ func errorRatio(window string) Record {
 		Name: "job:ollama_rag_http_errors:ratio_rate" + window,
 		Expr: fmt.Sprintf(`
 			sum by (job) (
-				rate(%s) or rate(%s[%s])
-			) / (sum by (job) (rate(ollama_rag_http_requests_total{$job,%s}[%[3]s])) > 0)
+				rate(%s)
+					or rate(%s[%s])
+			) / (
+				sum by (job) (rate(ollama_rag_http_requests_total{$job,%s}[%[3]s])) > 0
+			)
 			`, failures(window), broken, window, ownRoutes),
 	}
 }
@@ -39,7 +42,8 @@ func errorCount(window string) Record {
 		Name: "job:ollama_rag_http_errors:increase" + window,
 		Expr: fmt.Sprintf(`
 			sum by (job) (
-				increase(%s) or increase(%s[%s])
+				increase(%s)
+					or increase(%s[%s])
 			)
 			`, failures(window), broken, window),
 	}

@@ -11,7 +11,12 @@ func cacheRules() Group {
 			// Hits have a label that misses lack, so `or` is both of them.
 			hitRatio, `
 				sum by (job) (rate(ollama_rag_semcache_hits_total{$job}[1h]))
-					/ (sum by (job) (rate(ollama_rag_semcache_hits_total{$job}[1h]) or rate(ollama_rag_semcache_misses_total{$job}[1h])) > 0)
+					/ (
+						sum by (job) (
+							rate(ollama_rag_semcache_hits_total{$job}[1h])
+								or rate(ollama_rag_semcache_misses_total{$job}[1h])
+						) > 0
+					)
 				`,
 		}},
 		Alerts: []Alert{
