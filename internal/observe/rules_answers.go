@@ -182,11 +182,11 @@ func answerRules() Group {
 			Name: "OllamaRAGInternalFaults", Severity: Warning, Keep: 15 * time.Minute,
 			Expr:        `increase(ollama_rag_query_errors_total{$job,error_type="internal"}[15m]) > 0`,
 			Summary:     "Questions fail by a fault of ollama-rag itself.",
-			Description: "{{ $value | printf \"%.0f\" }} questions to {{ $labels.instance }} failed within 15 minutes by a fault that is neither the model server's nor the client's.",
+			Description: "Questions to {{ $labels.instance }} failed, {{ $value | printf \"%.0f\" }} within 15 minutes, by a fault that is neither the model server's nor the client's.",
 			Fires: []Firing{{
 				When: "one", At: 20 * time.Minute, Labels: atInstance("error_type", "internal"),
 				Series:      Series{{`ollama_rag_query_errors_total{$at,error_type="internal"}`, "0x15 1x10"}},
-				Description: "1 questions to rag:8000 failed within 15 minutes by a fault that is neither the model server's nor the client's.",
+				Description: "Questions to rag:8000 failed, 1 within 15 minutes, by a fault that is neither the model server's nor the client's.",
 			}},
 			Quiet: []Quiet{{
 				When: "the model server's faults", At: 20 * time.Minute,

@@ -162,7 +162,7 @@ func hostRules() Group {
 						and sum without (status) (increase(ollama_rag_circuit_breaker_calls_total{$job,status="failure"}[10m])) >= 10
 					`,
 				Summary:     "Calls of a model host fail.",
-				Description: "Only {{ $value | humanizePercentage }} of the calls by {{ $labels.breaker_name }} of {{ $labels.instance }} succeed: too few to do without a look, too many to cut the host off.",
+				Description: "Only {{ $value | humanizePercentage }} of the calls by {{ $labels.breaker_name }} of {{ $labels.instance }} succeed; retries hide some of the others.",
 				Fires: []Firing{{
 					When: "a fifth fails", At: 20 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
 					Series: Series{
@@ -170,7 +170,7 @@ func hostRules() Group {
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="failure"}`, "0+2x30"},
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="rejected"}`, "0x30"},
 					},
-					Description: "Only 80% of the calls by ollama_client of rag:8000 succeed: too few to do without a look, too many to cut the host off.",
+					Description: "Only 80% of the calls by ollama_client of rag:8000 succeed; retries hide some of the others.",
 				}},
 				Quiet: []Quiet{{
 					When: "one in twenty fails", At: 20 * time.Minute,
