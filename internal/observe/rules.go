@@ -11,12 +11,7 @@ import (
 )
 
 const (
-	rulesPath         = "deploy/prometheus/rules.yml"
-	ruleTestsPath     = "deploy/prometheus/rules_test.yml"
-	slowRuleTestsPath = "deploy/prometheus/rules_slow_test.yml"
-
-	// slow is the length past which a case is evaluated every ten minutes only: at one a minute, those of a day take minutes.
-	slow = time.Hour
+	rulesPath = "deploy/prometheus/rules.yml"
 
 	// runbook is the page that has a section for each alert.
 	runbook = "https://github.com/ollama-rag/ollama-rag/blob/main/docs/operations.md"
@@ -74,6 +69,7 @@ type Firing struct {
 	When        string // what is the case, for readers
 	Series      Series
 	At          time.Duration
+	Not         time.Duration // when the condition holds already, but not for long enough
 	Labels      Labels
 	Description string // as it is told
 }
@@ -206,24 +202,36 @@ func rulesFile() ([]byte, error) {
 	return generated("Recording rules and alerts for ollama-rag. Every job with ollama-rag in its name is watched.", file)
 }
 
-// ruleTestsFile is rules_test.yml: the short cases.
-func ruleTestsFile() ([]byte, error) {
-	return testsFile("1m", ruleTestsPath, func(at time.Duration) bool { return at <= slow }, nil)
+// ruleTests is a file of cases. The longer they are the more seldom they are evaluated: at one a minute, those of days would take
+// minutes.
+type ruleTests struct {
+	path  string
+	every string
+	from  time.Duration // cases that are longer than that
+	to    time.Duration // and not longer than this
+	calm  bool
 }
 
-// slowRuleTestsFile is rules_slow_test.yml: the long cases, and the calm ones.
-func slowRuleTestsFile() ([]byte, error) {
-	return testsFile("10m", slowRuleTestsPath, func(at time.Duration) bool { return at > slow }, calm())
+func ruleTestFiles() []ruleTests {
+	const hours, days = 70 * time.Minute, 20 * time.Hour
+	return []ruleTests{
+		{path: "deploy/prometheus/rules_test.yml", every: "1m", to: hours},
+		{path: "deploy/prometheus/rules_hours_test.yml", every: "10m", from: hours, to: days, calm: true},
+		{path: "deploy/prometheus/rules_days_test.yml", every: "1h", from: days, to: 100 * time.Hour},
+	}
 }
 
-func testsFile(every, path string, belongs func(time.Duration) bool, more []ruleTest) ([]byte, error) {
-	file := testFile{Rules: []string{"rules.yml"}, Every: every, Tests: more}
+func (f ruleTests) content() ([]byte, error) {
+	file := testFile{Rules: []string{"rules.yml"}, Every: f.every}
 	for _, g := range Rules() {
 		for _, a := range g.Alerts {
-			file.Tests = append(file.Tests, a.tests(belongs)...)
+			file.Tests = append(file.Tests, a.tests(func(at time.Duration) bool { return f.from < at && at <= f.to })...)
 		}
 	}
-	return generated("Tests of rules.yml: promtool test rules "+path, file)
+	if f.calm {
+		file.Tests = append(file.Tests, calm()...)
+	}
+	return generated("Tests of rules.yml: promtool test rules "+f.path, file)
 }
 
 func (a *Alert) tests(belongs func(time.Duration) bool) []ruleTest {
@@ -232,7 +240,11 @@ func (a *Alert) tests(belongs func(time.Duration) bool) []ruleTest {
 		if belongs(c.At) {
 			told := expected{Labels: map[string]string{"severity": string(a.Severity)}, Annotations: a.annotations(c.Description)}
 			maps.Copy(told.Labels, c.Labels)
-			tests = append(tests, a.test("fires", c.When, c.Series, c.At, []expected{told}))
+			test := a.test("fires", c.When, c.Series, c.At, []expected{told})
+			if c.Not > 0 {
+				test.Alerts = append([]alertTest{{At: span(c.Not), Alert: a.Name, Want: []expected{}}}, test.Alerts...)
+			}
+			tests = append(tests, test)
 		}
 	}
 	for _, c := range a.Quiet {

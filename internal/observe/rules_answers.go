@@ -49,73 +49,77 @@ func errorCount(window string) Record {
 	}
 }
 
-// burn is an alert on how fast the error budget of 30 days is spent: over a long window, so that it matters, and over a short
-// one, so that it still does.
-func burn(name string, severity Severity, factor, long, short string, hold time.Duration, spent string, fires Firing, quiet ...Quiet) Alert {
-	limit := factor + " * " + errorBudget
-	return Alert{
-		Name: name, Severity: severity, For: hold,
-		Expr: fmt.Sprintf(`
-			job:ollama_rag_http_errors:ratio_rate%s > %s
-				and job:ollama_rag_http_errors:ratio_rate%s > %[2]s
-				and job:ollama_rag_http_errors:increase%[1]s >= 10
-			`, long, limit, short),
-		Summary:     "Requests fail: " + spent + ".",
-		Description: "{{ $value | humanizePercentage }} of the requests to {{ $labels.job }} failed over " + long + ", and too many over the last " + short + "; the goal is at most 0.5%.",
-		Fires:       []Firing{fires}, Quiet: quiet,
-	}
-}
-
-// traffic are requests of one route by minute: how many went well, failed, and broke off in the middle.
-func traffic(ok, failed, aborted string) Series {
-	return Series{
-		{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="200"}`, ok},
-		{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="503"}`, failed},
-		{`ollama_rag_http_streams_aborted_total{$at,side="upstream"}`, aborted},
-	}
+// budgetWindow is how fast the error budget of 30 days may be spent: over a long window, so that it matters, and over one of
+// a twelfth, so that it still does.
+type budgetWindow struct {
+	long, short string
+	minutes     int    // the long window
+	factor      string // of the speed that spends the budget in exactly 30 days
+	limit       int    // what that is in failures of 1,000 requests
+	hold        time.Duration
+	early       time.Duration // when the cases have failed for less than that
+	severity    Severity
+	summary     string
 }
 
 func burnAlerts() []Alert {
 	return []Alert{
-		burn("OllamaRAGErrorBudgetBurn1h", Critical, "14.4", "1h", "5m", 2*time.Minute, "2% of a month's error budget went within an hour",
-			Firing{
-				When: "a tenth fails, half of it in mid-stream", At: 70 * time.Minute, Labels: atJob(), Series: traffic("0+95x80", "0+5x80", "0+5x80"),
-				Description: "10% of the requests to ollama-rag failed over 1h, and too many over the last 5m; the goal is at most 0.5%.",
-			},
-			Quiet{When: "5% fail, which is for a slower alert", At: 70 * time.Minute, Series: traffic("0+95x80", "0+5x80", "0x80")},
-			Quiet{When: "it is over", At: 75 * time.Minute, Series: traffic("0+90x120", "0+10x60 600x60", "0x120")},
-			Quiet{When: "half fails of the twelve that there were", At: 70 * time.Minute, Series: traffic("0x65 6x60", "0x65 6x60", "0x120")},
-			Quiet{When: "clients' own faults and health checks", At: 70 * time.Minute, Series: Series{
-				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="200"}`, "0+50x80"},
-				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="404"}`, "0+30x80"},
-				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="499"}`, "0+20x80"},
-				{`ollama_rag_http_requests_total{$at,route="/health/ready",method="GET",code="503"}`, "0+60x80"},
-				{`ollama_rag_http_streams_aborted_total{$at,side="client"}`, "0+20x80"},
-			}},
-		),
-		burn("OllamaRAGErrorBudgetBurn6h", Critical, "6", "6h", "30m", 5*time.Minute, "5% of a month's error budget went within six hours",
-			Firing{
-				When: "one in twenty fails", At: 7 * time.Hour, Labels: atJob(), Series: traffic("0+95x430", "0+5x430", "0x430"),
-				Description: "5% of the requests to ollama-rag failed over 6h, and too many over the last 30m; the goal is at most 0.5%.",
-			},
-			Quiet{When: "one in fifty fails, which is for a slower alert", At: 7 * time.Hour, Series: traffic("0+98x430", "0+2x430", "0x430")},
-		),
-		burn("OllamaRAGErrorBudgetBurn1d", Warning, "3", "1d", "2h", 15*time.Minute, "10% of a month's error budget went within a day",
-			Firing{
-				When: "one in fifty fails", At: 7 * time.Hour, Labels: atJob(), Series: traffic("0+98x430", "0+2x430", "0x430"),
-				Description: "2% of the requests to ollama-rag failed over 1d, and too many over the last 2h; the goal is at most 0.5%.",
-			},
-			Quiet{When: "one in a hundred fails, which is for a slower alert", At: 7 * time.Hour, Series: traffic("0+99x430", "0+1x430", "0x430")},
-		),
-		burn("OllamaRAGErrorBudgetBurn3d", Warning, "1", "3d", "6h", time.Hour, "the month's error budget will not last",
-			Firing{
-				When: "one in a hundred fails", At: 8 * time.Hour, Labels: atJob(), Series: traffic("0+99x490", "0+1x490", "0x490"),
-				Description: "1% of the requests to ollama-rag failed over 3d, and too many over the last 6h; the goal is at most 0.5%.",
-			},
-			Quiet{When: "one in 250 fails", At: 8 * time.Hour, Series: traffic("0+498x490", "0+2x490", "0x490")},
-			Quiet{When: "five minutes of outage, seven hours ago", At: 8 * time.Hour, Series: traffic("0+100x490", "0 0+100x5 500x484", "0x490")},
-		),
+		budgetWindow{"1h", "5m", 60, "14.4", 72, 2 * time.Minute, 2 * time.Minute, Critical, "Requests fail: 2% of a month's error budget go within an hour."}.alert(),
+		budgetWindow{"6h", "30m", 360, "6", 30, 5 * time.Minute, 10 * time.Minute, Critical, "Requests fail: 5% of a month's error budget go within six hours."}.alert(),
+		budgetWindow{"1d", "2h", 1440, "3", 15, 15 * time.Minute, time.Hour, Warning, "Requests fail: 10% of a month's error budget go within a day."}.alert(),
+		budgetWindow{"3d", "6h", 4320, "1", 5, time.Hour, time.Hour, Warning, "Requests fail: the month's error budget will not last."}.alert(),
 	}
+}
+
+func (w budgetWindow) alert() Alert {
+	limit, short := w.factor+" * "+errorBudget, w.minutes/12
+	end := time.Duration(w.minutes+short) * time.Minute
+	return Alert{
+		Name: "OllamaRAGErrorBudgetBurn" + w.long, Severity: w.severity, For: w.hold,
+		Expr: fmt.Sprintf(`
+			job:ollama_rag_http_errors:ratio_rate%s > %s
+				and job:ollama_rag_http_errors:ratio_rate%s > %[2]s
+				and job:ollama_rag_http_errors:increase%[1]s >= 10
+			`, w.long, limit, w.short),
+		Summary:     w.summary,
+		Description: "{{ $value | humanizePercentage }} of the requests to {{ $labels.job }} failed over " + w.long + ", and too many over the last " + w.short + "; the goal is at most 0.5%.",
+		Fires: []Firing{{
+			When: "twice too many fail, half of them in mid-stream", At: end, Not: w.early, Labels: atJob(),
+			Series: requests(fmt.Sprintf("0+%dx%d", 1000-w.limit, 2*w.minutes), fmt.Sprintf("0+%dx%d", w.limit, 2*w.minutes), fmt.Sprintf("0+%dx%d", w.limit, 2*w.minutes)),
+			Description: fmt.Sprintf("%g%% of the requests to ollama-rag failed over %s, and too many over the last %s; the goal is at most 0.5%%.",
+				float64(2*w.limit)/10, w.long, w.short),
+		}},
+		Quiet: []Quiet{
+			{When: "not quite as many fail", At: end, Series: failing(w.limit*8/10, w.minutes, w.limit*8/10)},
+			{When: "many fail, but only of late", At: end, Series: failing(0, w.minutes, 5*w.limit)},
+			{When: "too many failed, and now fewer do", At: end, Series: failing(2*w.limit, w.minutes, w.limit/2)},
+			{When: "eight fail of sixteen", At: end, Series: requests(fmt.Sprintf("0x%d 8x60", w.minutes-10), fmt.Sprintf("0x%d 8x60", w.minutes-10), "0x10")},
+			{When: "clients' own faults and health checks", At: end, Series: Series{
+				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="200"}`, fmt.Sprintf("0+500x%d", 2*w.minutes)},
+				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="404"}`, fmt.Sprintf("0+300x%d", 2*w.minutes)},
+				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="499"}`, fmt.Sprintf("0+200x%d", 2*w.minutes)},
+				{`ollama_rag_http_requests_total{$at,route="/health/ready",method="GET",code="503"}`, fmt.Sprintf("0+600x%d", 2*w.minutes)},
+				{`ollama_rag_http_streams_aborted_total{$at,side="client"}`, fmt.Sprintf("0+200x%d", 2*w.minutes)},
+			}},
+		},
+	}
+}
+
+// requests are those of one route by minute: how many went well, failed, and broke off in the middle.
+func requests(ok, failed, brokeOff string) Series {
+	return Series{
+		{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="200"}`, ok},
+		{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="503"}`, failed},
+		{`ollama_rag_http_streams_aborted_total{$at,side="upstream"}`, brokeOff},
+	}
+}
+
+// failing are 1,000 requests a minute, of which so many fail for some minutes, and so many from then on.
+func failing(before, minutes, then int) Series {
+	steps := func(a, b int) string {
+		return fmt.Sprintf("0+%dx%d %d+%dx%d", a, minutes, a*minutes+b, b, minutes)
+	}
+	return requests(steps(1000-before, 1000-then), steps(before, then), fmt.Sprintf("0x%d", 2*minutes))
 }
 
 // answerRules ask whether users get answers, good ones, and soon.
@@ -157,7 +161,7 @@ func answerRules() Group {
 			Summary:     "Users get passages in place of answers.",
 			Description: "{{ $value | humanizePercentage }} of the questions to {{ $labels.job }} got a degraded answer over 15 minutes: quoted passages, an old answer, or one found by words alone.",
 			Fires: []Firing{{
-				When: "a quarter of the questions", At: 25 * time.Minute, Labels: atJob(),
+				When: "a quarter of the questions", At: 25 * time.Minute, Not: 9 * time.Minute, Labels: atJob(),
 				Series: Series{
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="answered"}`, "0+3x30"},
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="degraded"}`, "0+1x30"},
@@ -171,10 +175,10 @@ func answerRules() Group {
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="degraded"}`, "0+1x30"},
 				},
 			}, {
-				When: "all of three questions", At: 25 * time.Minute,
+				When: "three of ten", At: 25 * time.Minute,
 				Series: Series{
-					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="answered"}`, "0x30"},
-					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="degraded"}`, "0x12 1 2 3x20"},
+					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="answered"}`, "0+0.5x30"},
+					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="degraded"}`, "0+0.2x30"},
 				},
 			}},
 		},
@@ -206,9 +210,10 @@ func answerRules() Group {
 			Summary:     "Answers break off in the middle.",
 			Description: "{{ $value | humanizePercentage }} of the streams of {{ $labels.job }} broke off over 15 minutes, and not because the client left.",
 			Fires: []Firing{{
-				When: "one in twenty", At: 25 * time.Minute, Labels: atJob(),
+				When: "one in twenty", At: 25 * time.Minute, Not: 9 * time.Minute, Labels: atJob(),
 				Series: Series{
 					{`ollama_rag_http_requests_total{$at,route="gateway_chat",method="other",code="200"}`, "0+20x30"},
+					{`ollama_rag_http_requests_total{$at,route="/api/search",method="POST",code="200"}`, "0+80x30"},
 					{`ollama_rag_http_streams_aborted_total{$at,side="upstream"}`, "0+1x30"},
 				},
 				Description: "5% of the streams of ollama-rag broke off over 15 minutes, and not because the client left.",
@@ -220,11 +225,11 @@ func answerRules() Group {
 					{`ollama_rag_http_streams_aborted_total{$at,side="upstream"}`, "0+1x30"},
 				},
 			}, {
-				When: "clients leave", At: 25 * time.Minute,
+				When: "three, beside clients that leave", At: 25 * time.Minute,
 				Series: Series{
-					{`ollama_rag_http_requests_total{$at,route="/api/stream_query",method="POST",code="200"}`, "0+20x30"},
-					{`ollama_rag_http_streams_aborted_total{$at,side="upstream"}`, "0x30"},
-					{`ollama_rag_http_streams_aborted_total{$at,side="client"}`, "0+10x30"},
+					{`ollama_rag_http_requests_total{$at,route="/api/stream_query",method="POST",code="200"}`, "0+5x30"},
+					{`ollama_rag_http_streams_aborted_total{$at,side="upstream"}`, "0+0.2x30"},
+					{`ollama_rag_http_streams_aborted_total{$at,side="client"}`, "0+3x30"},
 				},
 			}},
 		},
@@ -238,11 +243,12 @@ func answerRules() Group {
 			Summary:     "Most questions find no passage.",
 			Description: "For {{ $value | humanizePercentage }} of the questions to {{ $labels.job }} no passage was found over an hour: the documents may be gone, or not what people ask about.",
 			Fires: []Firing{{
-				When: "three in four", At: 100 * time.Minute, Labels: atJob(),
+				When: "three in four", At: 100 * time.Minute, Not: 30 * time.Minute, Labels: atJob(),
 				Series: Series{
 					{`ollama_rag_refusals_total{$at,reason="no_passages"}`, "0+3x120"},
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="refused"}`, "0+3x120"},
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="answered"}`, "0+1x120"},
+					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="abandoned"}`, "0+9x120"},
 				},
 				Description: "For 75% of the questions to ollama-rag no passage was found over an hour: the documents may be gone, or not what people ask about.",
 			}},
@@ -252,6 +258,13 @@ func answerRules() Group {
 					{`ollama_rag_refusals_total{$at,reason="no_passages"}`, "0+2x120"},
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="refused"}`, "0+2x120"},
 					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="answered"}`, "0+3x120"},
+				},
+			}, {
+				When: "twelve of sixteen", At: 100 * time.Minute,
+				Series: Series{
+					{`ollama_rag_refusals_total{$at,reason="no_passages"}`, "0+0.2x120"},
+					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="refused"}`, "0+0.2x120"},
+					{`ollama_rag_queries_total{$at,method="hybrid",provider="ollama",outcome="answered"}`, "0+0.06x120"},
 				},
 			}},
 		},
@@ -265,10 +278,11 @@ func answerRules() Group {
 			Summary:     "Answers cite passages that do not say so.",
 			Description: "{{ $value | humanizePercentage }} of the citations in answers of {{ $labels.job }} over an hour lack the claim's words or numbers in the passage that they name.",
 			Fires: []Firing{{
-				When: "two in five", At: 100 * time.Minute, Labels: atJob(),
+				When: "two in five", At: 100 * time.Minute, Not: 30 * time.Minute, Labels: atJob(),
 				Series: Series{
 					{`ollama_rag_citations_total{$at,verdict="unsupported"}`, "0+2x120"},
 					{`ollama_rag_citations_total{$at,verdict="supported"}`, "0+3x120"},
+					{`ollama_rag_citations_total{$at,verdict="inferred"}`, "0+9x120"},
 				},
 				Description: "40% of the citations in answers of ollama-rag over an hour lack the claim's words or numbers in the passage that they name.",
 			}},
@@ -278,6 +292,12 @@ func answerRules() Group {
 					{`ollama_rag_citations_total{$at,verdict="unsupported"}`, "0+1x120"},
 					{`ollama_rag_citations_total{$at,verdict="supported"}`, "0+4x120"},
 					{`ollama_rag_citations_total{$at,verdict="inferred"}`, "0+9x120"},
+				},
+			}, {
+				When: "twelve of thirty", At: 100 * time.Minute,
+				Series: Series{
+					{`ollama_rag_citations_total{$at,verdict="unsupported"}`, "0+0.2x120"},
+					{`ollama_rag_citations_total{$at,verdict="supported"}`, "0+0.3x120"},
 				},
 			}},
 		},
@@ -290,7 +310,7 @@ func answerRules() Group {
 			Summary:     "Users wait long for the first word.",
 			Description: "One in twenty calls of {{ $labels.model }} waits {{ $value | humanizeDuration }} or more for its first piece of text.",
 			Fires: []Firing{{
-				When: "all between half a minute and a minute", At: 35 * time.Minute, Labels: atJob("model", "llama3.1:8b"),
+				When: "all between half a minute and a minute", At: 35 * time.Minute, Not: 14 * time.Minute, Labels: atJob("model", "llama3.1:8b"),
 				Series: Series{
 					{`ollama_rag_llm_time_to_first_token_seconds_bucket{$at,model="llama3.1:8b",le="30"}`, "0x40"},
 					{`ollama_rag_llm_time_to_first_token_seconds_bucket{$at,model="llama3.1:8b",le="60"}`, "0+4x40"},
@@ -307,6 +327,14 @@ func answerRules() Group {
 					{`ollama_rag_llm_time_to_first_token_seconds_bucket{$at,model="llama3.1:8b",le="+Inf"}`, "0+30x40"},
 					{`ollama_rag_llm_time_to_first_token_seconds_count{$at,model="llama3.1:8b"}`, "0+30x40"},
 				},
+			}, {
+				When: "fifteen of fifteen calls", At: 35 * time.Minute,
+				Series: Series{
+					{`ollama_rag_llm_time_to_first_token_seconds_bucket{$at,model="llama3.1:8b",le="30"}`, "0x40"},
+					{`ollama_rag_llm_time_to_first_token_seconds_bucket{$at,model="llama3.1:8b",le="60"}`, "0+1x40"},
+					{`ollama_rag_llm_time_to_first_token_seconds_bucket{$at,model="llama3.1:8b",le="+Inf"}`, "0+1x40"},
+					{`ollama_rag_llm_time_to_first_token_seconds_count{$at,model="llama3.1:8b"}`, "0+1x40"},
+				},
 			}},
 		},
 		Alert{
@@ -319,7 +347,7 @@ func answerRules() Group {
 			Summary:     "A model writes far slower than it did.",
 			Description: "{{ $labels.model }} takes {{ $value | humanizeDuration }} a token, more than three times what it took over the day before.",
 			Fires: []Firing{{
-				When: "from 50 ms to a quarter of a second", At: 190 * time.Minute, Labels: atJob("model", "llama3.1:8b"),
+				When: "from 50 ms to a quarter of a second", At: 190 * time.Minute, Not: 170 * time.Minute, Labels: atJob("model", "llama3.1:8b"),
 				Series: Series{
 					{`ollama_rag_llm_time_per_output_token_seconds_sum{$at,model="llama3.1:8b"}`, "0+0.1x139 14.4+0.5x60"},
 					{`ollama_rag_llm_time_per_output_token_seconds_count{$at,model="llama3.1:8b"}`, "0+2x200"},
@@ -331,6 +359,12 @@ func answerRules() Group {
 				Series: Series{
 					{`ollama_rag_llm_time_per_output_token_seconds_sum{$at,model="llama3.1:8b"}`, "0+0.12x139 16.92+0.24x60"},
 					{`ollama_rag_llm_time_per_output_token_seconds_count{$at,model="llama3.1:8b"}`, "0+2x200"},
+				},
+			}, {
+				When: "five times as slow, over fifteen calls", At: 190 * time.Minute,
+				Series: Series{
+					{`ollama_rag_llm_time_per_output_token_seconds_sum{$at,model="llama3.1:8b"}`, "0+0.025x139 3.6+0.125x60"},
+					{`ollama_rag_llm_time_per_output_token_seconds_count{$at,model="llama3.1:8b"}`, "0+0.5x200"},
 				},
 			}, {
 				When: "four times as slow, and faster than anybody reads", At: 190 * time.Minute,
@@ -349,7 +383,7 @@ func answerRules() Group {
 			Summary:     "The gateway itself costs time.",
 			Description: "One in twenty requests to {{ $labels.job }} for Ollama's or OpenAI's API spends {{ $value | humanizeDuration }} or more in ollama-rag; usual is far below a millisecond.",
 			Fires: []Firing{{
-				When: "half of them take longer than 5 ms", At: 40 * time.Minute, Labels: atJob(),
+				When: "half of them take longer than 5 ms", At: 40 * time.Minute, Not: 19 * time.Minute, Labels: atJob(),
 				Series: Series{
 					{`ollama_rag_gateway_overhead_seconds_bucket{$at,le="0.005"}`, "0+10x50"},
 					{`ollama_rag_gateway_overhead_seconds_bucket{$at,le="0.01"}`, "0+20x50"},
@@ -366,6 +400,14 @@ func answerRules() Group {
 					{`ollama_rag_gateway_overhead_seconds_bucket{$at,le="+Inf"}`, "0+100x50"},
 					{`ollama_rag_gateway_overhead_seconds_count{$at}`, "0+100x50"},
 				},
+			}, {
+				When: "half of sixty", At: 40 * time.Minute,
+				Series: Series{
+					{`ollama_rag_gateway_overhead_seconds_bucket{$at,le="0.005"}`, "0+2x50"},
+					{`ollama_rag_gateway_overhead_seconds_bucket{$at,le="0.01"}`, "0+4x50"},
+					{`ollama_rag_gateway_overhead_seconds_bucket{$at,le="+Inf"}`, "0+4x50"},
+					{`ollama_rag_gateway_overhead_seconds_count{$at}`, "0+4x50"},
+				},
 			}},
 		},
 		Alert{
@@ -377,7 +419,7 @@ func answerRules() Group {
 			Summary:     "Finding passages takes long.",
 			Description: "The stage {{ $labels.stage }} takes {{ $value | humanizeDuration }} or more for one in twenty questions to {{ $labels.job }}.",
 			Fires: []Firing{{
-				When: "questions wait for their vectors", At: 40 * time.Minute, Labels: atJob("stage", "embed"),
+				When: "questions wait for their vectors", At: 40 * time.Minute, Not: 19 * time.Minute, Labels: atJob("stage", "embed"),
 				Series: Series{
 					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="0.5"}`, "0x50"},
 					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="2.5"}`, "0+4x50"},
@@ -393,6 +435,14 @@ func answerRules() Group {
 					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="2.5"}`, "0+4x50"},
 					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="+Inf"}`, "0+4x50"},
 					{`ollama_rag_retrieval_seconds_count{$at,stage="embed"}`, "0+4x50"},
+				},
+			}, {
+				When: "fifteen of fifteen", At: 40 * time.Minute,
+				Series: Series{
+					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="0.5"}`, "0x50"},
+					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="2.5"}`, "0+1x50"},
+					{`ollama_rag_retrieval_seconds_bucket{$at,stage="embed",le="+Inf"}`, "0+1x50"},
+					{`ollama_rag_retrieval_seconds_count{$at,stage="embed"}`, "0+1x50"},
 				},
 			}},
 		},

@@ -30,18 +30,30 @@ func cacheRules() Group {
 				Summary:     "The answer cache serves far less than it did.",
 				Description: "Only {{ $value | humanizePercentage }} of the look-ups in the answer cache of {{ $labels.job }} hit, less than a quarter of the day before: each of the others costs a model call.",
 				Fires: []Firing{{
-					When: "from half of the look-ups to none", At: 6 * time.Hour, Labels: atJob(),
+					When: "from half of the look-ups to a tenth", At: 6 * time.Hour, Not: 290 * time.Minute, Labels: atJob(),
 					Series: Series{
-						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+2x180 360x200"},
-						{`ollama_rag_semcache_misses_total{$at}`, "0+2x380"},
+						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+9x180 1621+1x200"},
+						{`ollama_rag_semcache_misses_total{$at}`, "0+9x380"},
 					},
-					Description: "Only 0% of the look-ups in the answer cache of ollama-rag hit, less than a quarter of the day before: each of the others costs a model call.",
+					Description: "Only 10% of the look-ups in the answer cache of ollama-rag hit, less than a quarter of the day before: each of the others costs a model call.",
 				}},
 				Quiet: []Quiet{{
 					When: "from half to a fifth", At: 6 * time.Hour,
 					Series: Series{
 						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+2x180 360.5+0.5x200"},
 						{`ollama_rag_semcache_misses_total{$at}`, "0+2x380"},
+					},
+				}, {
+					When: "from a seventh, which is little, to none", At: 6 * time.Hour,
+					Series: Series{
+						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+1x180 180x200"},
+						{`ollama_rag_semcache_misses_total{$at}`, "0+6x380"},
+					},
+				}, {
+					When: "twenty questions an hour at night", At: 6 * time.Hour,
+					Series: Series{
+						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+3x180 540x200"},
+						{`ollama_rag_semcache_misses_total{$at}`, "0+3x180 540.3+0.3x200"},
 					},
 				}, {
 					When: "nobody asks at night", At: 6 * time.Hour,
@@ -61,7 +73,7 @@ func cacheRules() Group {
 				Summary:     "The answer cache is too small.",
 				Description: "{{ $value | printf \"%.0f\" }} answers left the cache of {{ $labels.instance }} for want of room within an hour, more than were served from it.",
 				Fires: []Firing{{
-					When: "five leave for each that is served", At: 150 * time.Minute, Labels: atInstance(),
+					When: "five leave for each that is served", At: 150 * time.Minute, Not: 90 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_semcache_evictions_total{$at,reason="size"}`, "0+5x160"},
 						{`ollama_rag_semcache_evictions_total{$at,reason="bytes"}`, "0x160"},
@@ -76,11 +88,18 @@ func cacheRules() Group {
 						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+6x160"},
 					},
 				}, {
-					When: "answers that grow old", At: 150 * time.Minute,
+					When: "answers that grow old besides", At: 150 * time.Minute,
 					Series: Series{
 						{`ollama_rag_semcache_evictions_total{$at,reason="expired"}`, "0+9x160"},
-						{`ollama_rag_semcache_evictions_total{$at,reason="size"}`, "0x160"},
-						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0x160"},
+						{`ollama_rag_semcache_evictions_total{$at,reason="size"}`, "0+4x160"},
+						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+5x160"},
+					},
+				}, {
+					When: "two a minute leave for each that is served", At: 150 * time.Minute,
+					Series: Series{
+						{`ollama_rag_semcache_evictions_total{$at,reason="expired"}`, "0+9x160"},
+						{`ollama_rag_semcache_evictions_total{$at,reason="size"}`, "0+2x160"},
+						{`ollama_rag_semcache_hits_total{$at,type="exact"}`, "0+1x160"},
 					},
 				}},
 			},
@@ -90,13 +109,13 @@ func cacheRules() Group {
 				Summary:     "Near questions are not answered from the cache.",
 				Description: "The error contract has kept the semantic tier of {{ $labels.instance }} closed for an hour: too many of its answers differed from the model's.",
 				Fires: []Firing{{
-					When: "closed for more than an hour", At: 70 * time.Minute, Labels: atInstance(),
+					When: "closed for more than an hour", At: 70 * time.Minute, Not: 65 * time.Minute, Labels: atInstance(),
 					Series:      Series{{`ollama_rag_semcache_semantic_open{$at}`, "1x5 0x80"}},
 					Description: "The error contract has kept the semantic tier of rag:8000 closed for an hour: too many of its answers differed from the model's.",
 				}},
 				Quiet: []Quiet{{
-					When: "opened again after half an hour", At: 70 * time.Minute,
-					Series: Series{{`ollama_rag_semcache_semantic_open{$at}`, "1x5 0x30 1x60"}},
+					When: "for 50 minutes", At: time.Hour,
+					Series: Series{{`ollama_rag_semcache_semantic_open{$at}`, "1x9 0x60"}},
 				}},
 			},
 			{
@@ -110,7 +129,7 @@ func cacheRules() Group {
 				Summary:     "Answers to near questions from the cache may be wrong.",
 				Description: "Up to {{ $value | humanizePercentage }} of the answers that {{ $labels.instance }} serves to near questions differ from what the model says, and they are still served.",
 				Fires: []Firing{{
-					When: "ten of a hundred differ", At: 20 * time.Minute, Labels: atInstance(),
+					When: "ten of a hundred differ", At: 20 * time.Minute, Not: 14 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_semcache_false_hit_upper_bound{$at}`, "0.165x30"},
 						{`ollama_rag_semcache_shadow_samples{$at,result="different"}`, "10x30"},
@@ -128,6 +147,22 @@ func cacheRules() Group {
 						{`ollama_rag_semcache_semantic_open{$at}`, "1x30"},
 					},
 				}, {
+					When: "three differ of few", At: 20 * time.Minute,
+					Series: Series{
+						{`ollama_rag_semcache_false_hit_upper_bound{$at}`, "0.15x30"},
+						{`ollama_rag_semcache_shadow_samples{$at,result="different"}`, "3x30"},
+						{`ollama_rag_semcache_shadow_samples{$at,result="same"}`, "47x30"},
+						{`ollama_rag_semcache_semantic_open{$at}`, "1x30"},
+					},
+				}, {
+					When: "ten of 250 differ", At: 20 * time.Minute,
+					Series: Series{
+						{`ollama_rag_semcache_false_hit_upper_bound{$at}`, "0.067x30"},
+						{`ollama_rag_semcache_shadow_samples{$at,result="different"}`, "10x30"},
+						{`ollama_rag_semcache_shadow_samples{$at,result="same"}`, "240x30"},
+						{`ollama_rag_semcache_semantic_open{$at}`, "1x30"},
+					},
+				}, {
 					When: "the contract has closed the tier", At: 20 * time.Minute,
 					Series: Series{
 						{`ollama_rag_semcache_false_hit_upper_bound{$at}`, "0.165x30"},
@@ -142,7 +177,7 @@ func cacheRules() Group {
 				Summary:     "Users get answers that are out of date.",
 				Description: "{{ $labels.instance }} served {{ $value | printf \"%.0f\" }} remembered answers past their time within 15 minutes, since no model answered.",
 				Fires: []Firing{{
-					When: "one a minute", At: 25 * time.Minute, Labels: atInstance(),
+					When: "one a minute", At: 25 * time.Minute, Not: 9 * time.Minute, Labels: atInstance(),
 					Series:      Series{{`ollama_rag_semcache_stale_served_total{$at}`, "0+1x30"}},
 					Description: "rag:8000 served 15 remembered answers past their time within 15 minutes, since no model answered.",
 				}},

@@ -24,7 +24,7 @@ func hostRules() Group {
 				Summary:     "No model host can be asked.",
 				Description: "For {{ $labels.instance }} every model host is down or cut off by its circuit breaker: questions get quoted passages, clients of the gateway get 503.",
 				Fires: []Firing{{
-					When: "both hosts are down", At: 5 * time.Minute, Labels: atInstance(),
+					When: "both hosts are down", At: 5 * time.Minute, Not: 2 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_backend_up{$at,backend="ollama_client"}`, "1 0x10"},
 						{`ollama_rag_backend_up{$at,backend="ollama_client/b:11434"}`, "0x10"},
@@ -32,10 +32,10 @@ func hostRules() Group {
 					},
 					Description: "For rag:8000 every model host is down or cut off by its circuit breaker: questions get quoted passages, clients of the gateway get 503.",
 				}, {
-					When: "the only host is reached, but cut off by its breaker", At: 5 * time.Minute, Labels: atInstance(),
+					When: "the only host is reached, but cut off by its breaker, which has just let a probe through", At: 7 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_backend_up{$at,backend="ollama_client"}`, "1x10"},
-						{`ollama_rag_ollama_healthy{$at}`, "1 0x10"},
+						{`ollama_rag_ollama_healthy{$at}`, "1 0x4 1x10"},
 					},
 					Description: "For rag:8000 every model host is down or cut off by its circuit breaker: questions get quoted passages, clients of the gateway get 503.",
 				}},
@@ -54,13 +54,13 @@ func hostRules() Group {
 				Summary:     "A model host is down.",
 				Description: "{{ $labels.instance }} has not reached the model host {{ $labels.backend }} for 5 minutes.",
 				Fires: []Firing{{
-					When: "down since minute 2", At: 8 * time.Minute, Labels: atInstance("backend", "ollama_client"),
+					When: "down since minute 2", At: 8 * time.Minute, Not: 7 * time.Minute, Labels: atInstance("backend", "ollama_client"),
 					Series:      Series{{`ollama_rag_backend_up{$at,backend="ollama_client"}`, "1x2 0x10"}},
 					Description: "rag:8000 has not reached the model host ollama_client for 5 minutes.",
 				}},
 				Quiet: []Quiet{{
-					When: "back after four minutes", At: 8 * time.Minute,
-					Series: Series{{`ollama_rag_backend_up{$at,backend="ollama_client"}`, "1x2 0x4 1x10"}},
+					When: "for four minutes", At: 7 * time.Minute,
+					Series: Series{{`ollama_rag_backend_up{$at,backend="ollama_client"}`, "1x2 0x10"}},
 				}},
 			},
 			{
@@ -69,7 +69,7 @@ func hostRules() Group {
 				Summary:     "A model host is cut off by its circuit breaker.",
 				Description: "The circuit breaker {{ $labels.breaker_name }} of {{ $labels.instance }} is open: the host failed so often that it is not asked.",
 				Fires: []Firing{{
-					When: "open for three minutes", At: 5 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
+					When: "open for three minutes", At: 5 * time.Minute, Not: 3 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
 					Series:      Series{{`ollama_rag_circuit_breaker_state{$at,breaker_name="ollama_client"}`, "0x2 1x10"}},
 					Description: "The circuit breaker ollama_client of rag:8000 is open: the host failed so often that it is not asked.",
 				}, {
@@ -91,11 +91,18 @@ func hostRules() Group {
 				Summary:     "A model is cut off on a host that answers otherwise.",
 				Description: "The circuit breaker {{ $labels.breaker_name }} of {{ $labels.instance }} is open: the host answers, but fails with this model.",
 				Fires: []Firing{{
-					When: "open for three minutes", At: 5 * time.Minute, Labels: atInstance("breaker_name", "ollama_client#llama3.1:8b"),
+					When: "open for three minutes", At: 5 * time.Minute, Not: 3 * time.Minute, Labels: atInstance("breaker_name", "ollama_client#llama3.1:8b"),
 					Series:      Series{{`ollama_rag_circuit_breaker_state{$at,breaker_name="ollama_client#llama3.1:8b"}`, "0x2 1x10"}},
+					Description: "The circuit breaker ollama_client#llama3.1:8b of rag:8000 is open: the host answers, but fails with this model.",
+				}, {
+					When: "let through a probe two minutes ago, and may open again", At: 8 * time.Minute, Labels: atInstance("breaker_name", "ollama_client#llama3.1:8b"),
+					Series:      Series{{`ollama_rag_circuit_breaker_state{$at,breaker_name="ollama_client#llama3.1:8b"}`, "0x2 1x3 2x10"}},
 					Description: "The circuit breaker ollama_client#llama3.1:8b of rag:8000 is open: the host answers, but fails with this model.",
 				}},
 				Quiet: []Quiet{{
+					When: "the host's own breaker is another alert's", At: 5 * time.Minute,
+					Series: Series{{`ollama_rag_circuit_breaker_state{$at,breaker_name="ollama_client"}`, "1x10"}},
+				}, {
 					When: "half open, with nobody asking", At: 9 * time.Minute,
 					Series: Series{{`ollama_rag_circuit_breaker_state{$at,breaker_name="ollama_client#llama3.1:8b"}`, "0x2 1 2x10"}},
 				}},
@@ -134,7 +141,7 @@ func hostRules() Group {
 				Summary:     "Circuit breakers turn calls away.",
 				Description: "{{ $labels.breaker_name }} of {{ $labels.instance }} turns away {{ $value | humanizePercentage }} of the calls.",
 				Fires: []Firing{{
-					When: "a fifth of the calls", At: 20 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
+					When: "a fifth of the calls", At: 20 * time.Minute, Not: 9 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
 					Series: Series{
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="success"}`, "0+8x30"},
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="rejected"}`, "0+2x30"},
@@ -142,10 +149,10 @@ func hostRules() Group {
 					Description: "ollama_client of rag:8000 turns away 20% of the calls.",
 				}},
 				Quiet: []Quiet{{
-					When: "all of very few calls", At: 20 * time.Minute,
+					When: "half of very few calls", At: 20 * time.Minute,
 					Series: Series{
-						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="success"}`, "0x30"},
-						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="rejected"}`, "0x9 0+1x8 8x30"},
+						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="success"}`, "0+0.7x30"},
+						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="rejected"}`, "0+0.7x30"},
 					},
 				}, {
 					When: "a twentieth of many", At: 20 * time.Minute,
@@ -164,7 +171,7 @@ func hostRules() Group {
 				Summary:     "Calls of a model host fail.",
 				Description: "Only {{ $value | humanizePercentage }} of the calls by {{ $labels.breaker_name }} of {{ $labels.instance }} succeed; retries hide some of the others.",
 				Fires: []Firing{{
-					When: "a fifth fails", At: 20 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
+					When: "a fifth fails", At: 20 * time.Minute, Not: 9 * time.Minute, Labels: atInstance("breaker_name", "ollama_client"),
 					Series: Series{
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="success"}`, "0+8x30"},
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="failure"}`, "0+2x30"},
@@ -179,10 +186,10 @@ func hostRules() Group {
 						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="failure"}`, "0+5x30"},
 					},
 				}, {
-					When: "one fails of the two that there were", At: 20 * time.Minute,
+					When: "half of very few calls", At: 20 * time.Minute,
 					Series: Series{
-						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="success"}`, "0x10 1x30"},
-						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="failure"}`, "0x10 1x30"},
+						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="success"}`, "0+0.7x30"},
+						{`ollama_rag_circuit_breaker_calls_total{$at,breaker_name="ollama_client",status="failure"}`, "0+0.7x30"},
 					},
 				}},
 			},
@@ -196,7 +203,7 @@ func hostRules() Group {
 				Summary:     "Much of the load on model hosts is retries.",
 				Description: "{{ $value | humanizePercentage }} of what {{ $labels.instance }} sends to model hosts are attempts that are repeated, on the same host or on another.",
 				Fires: []Firing{{
-					When: "a third of the requests", At: 25 * time.Minute, Labels: atInstance(),
+					When: "two in five of the requests", At: 25 * time.Minute, Not: 11 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_retries_total{$at,reason="reset"}`, "0+4x30"},
 						{`ollama_rag_retries_total{$at,reason="status"}`, "0+6x30"},
@@ -210,6 +217,12 @@ func hostRules() Group {
 						{`ollama_rag_retries_total{$at,reason="reset"}`, "0+5x30"},
 						{`ollama_rag_connection_pool_requests_total{$at,client_name="ollama_client"}`, "0+25x30"},
 					},
+				}, {
+					When: "half of the requests, which are few", At: 25 * time.Minute,
+					Series: Series{
+						{`ollama_rag_retries_total{$at,reason="reset"}`, "0+1.5x30"},
+						{`ollama_rag_connection_pool_requests_total{$at,client_name="ollama_client"}`, "0+3x30"},
+					},
 				}},
 			},
 			{
@@ -221,7 +234,7 @@ func hostRules() Group {
 				Summary:     "A model is loaded again and again.",
 				Description: "{{ $labels.model }} was loaded {{ $value | printf \"%.0f\" }} times within 30 minutes for more than a second: models push each other out of memory.",
 				Fires: []Firing{{
-					When: "every other minute", At: 45 * time.Minute, Labels: atJob("model", "llama3.1:8b"),
+					When: "every other minute", At: 45 * time.Minute, Not: 20 * time.Minute, Labels: atJob("model", "llama3.1:8b"),
 					Series: Series{
 						{`ollama_rag_llm_load_duration_seconds_count{$at,model="llama3.1:8b"}`, "0+2x60"},
 						{`ollama_rag_llm_load_duration_seconds_bucket{$at,model="llama3.1:8b",le="1"}`, "0+1x60"},

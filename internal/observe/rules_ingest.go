@@ -16,7 +16,7 @@ func ingestRules() Group {
 				Summary:     "Ingest does not move.",
 				Description: "A job of {{ $labels.instance }} has waited for {{ $value | humanizeDuration }}, and no file or passage was worked on for 15 minutes.",
 				Fires: []Firing{{
-					When: "a job waits and nothing moves", At: 40 * time.Minute, Labels: atInstance(),
+					When: "a job waits and nothing moves", At: 40 * time.Minute, Not: 20 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_ingest_queue_oldest_seconds{$at}`, "0+60x50"},
 						{`ollama_rag_ingestion_seconds_count{$at,stage="read"}`, "7x50"},
@@ -30,6 +30,12 @@ func ingestRules() Group {
 						{`ollama_rag_ingest_queue_oldest_seconds{$at}`, "0+60x200"},
 						{`ollama_rag_ingestion_seconds_count{$at,stage="read"}`, "7x200"},
 						{`ollama_rag_ingestion_seconds_count{$at,stage="embed"}`, "0+1x200"},
+					},
+				}, {
+					When: "a job has waited for twelve minutes", At: 12 * time.Minute,
+					Series: Series{
+						{`ollama_rag_ingest_queue_oldest_seconds{$at}`, "0+60x50"},
+						{`ollama_rag_ingestion_seconds_count{$at,stage="read"}`, "7x50"},
 					},
 				}, {
 					When: "nothing is to do", At: 40 * time.Minute,
@@ -49,7 +55,7 @@ func ingestRules() Group {
 				Summary:     "Most files cannot be read.",
 				Description: "{{ $labels.instance }} skipped {{ $value | humanizePercentage }} of the files that it was given within an hour.",
 				Fires: []Firing{{
-					When: "four in five", At: 30 * time.Minute, Labels: atInstance(),
+					When: "four in five", At: 30 * time.Minute, Not: 7 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_documents_ingested_total{$at,status="skipped"}`, "0+4x40"},
 						{`ollama_rag_documents_ingested_total{$at,status="added"}`, "0+1x40"},
@@ -63,10 +69,10 @@ func ingestRules() Group {
 						{`ollama_rag_documents_ingested_total{$at,status="unchanged"}`, "0+6x40"},
 					},
 				}, {
-					When: "the five of one upload", At: 30 * time.Minute,
+					When: "eight of the fourteen of one upload", At: 30 * time.Minute,
 					Series: Series{
-						{`ollama_rag_documents_ingested_total{$at,status="skipped"}`, "0x9 5x40"},
-						{`ollama_rag_documents_ingested_total{$at,status="added"}`, "0x50"},
+						{`ollama_rag_documents_ingested_total{$at,status="skipped"}`, "0x9 8x40"},
+						{`ollama_rag_documents_ingested_total{$at,status="added"}`, "0x9 6x40"},
 					},
 				}},
 			},
@@ -83,7 +89,7 @@ func ingestRules() Group {
 				Summary:     "More than half of the documents went away.",
 				Description: "{{ $labels.instance }} has {{ $value }} documents, less than half of what it had an hour ago.",
 				Fires: []Firing{{
-					When: "started with an empty data folder", At: 80 * time.Minute, Labels: atInstance(),
+					When: "started with an empty data folder", At: 80 * time.Minute, Not: 70 * time.Minute, Labels: atInstance(),
 					Series: Series{
 						{`ollama_rag_database_documents{$at,db="default"}`, "500x65 stale"},
 						{`ollama_rag_scrape_store_error{$at}`, "0x120"},
@@ -102,6 +108,12 @@ func ingestRules() Group {
 					When: "a third was deleted", At: 80 * time.Minute,
 					Series: Series{
 						{`ollama_rag_database_documents{$at,db="default"}`, "60x65 40x60"},
+						{`ollama_rag_scrape_store_error{$at}`, "0x120"},
+					},
+				}, {
+					When: "all twelve of a knowledge base on trial", At: 80 * time.Minute,
+					Series: Series{
+						{`ollama_rag_database_documents{$at,db="default"}`, "12x65 0x60"},
 						{`ollama_rag_scrape_store_error{$at}`, "0x120"},
 					},
 				}, {

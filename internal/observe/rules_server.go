@@ -27,7 +27,7 @@ func serverRules() Group {
 				Summary:     "ollama-rag does not answer scrapes.",
 				Description: "{{ $labels.instance }} of {{ $labels.job }} has not answered Prometheus for 2 minutes: it is down, cannot be reached, or refuses the scrape.",
 				Fires: []Firing{{
-					When: "down since minute 5", At: 8 * time.Minute, Labels: atInstance(),
+					When: "down since minute 5", At: 8 * time.Minute, Not: 7 * time.Minute, Labels: atInstance(),
 					Series:      Series{{`up{$at}`, "1x5 0x10"}},
 					Description: "rag:8000 of ollama-rag has not answered Prometheus for 2 minutes: it is down, cannot be reached, or refuses the scrape.",
 				}},
@@ -42,7 +42,7 @@ func serverRules() Group {
 				Summary:     "Prometheus knows no target of ollama-rag.",
 				Description: "No job with ollama-rag in its name has a target: the other alerts see nothing.",
 				Fires: []Firing{{
-					When: "only another job is there", At: 6 * time.Minute, Labels: Labels{},
+					When: "only another job is there", At: 6 * time.Minute, Not: 4 * time.Minute, Labels: Labels{},
 					Series:      Series{{`up{job="node",instance="rag:9100"}`, "1x10"}},
 					Description: "No job with ollama-rag in its name has a target: the other alerts see nothing.",
 				}},
@@ -72,7 +72,7 @@ func serverRules() Group {
 				Summary:     "The database does not answer.",
 				Description: "The store of {{ $labels.instance }} has not answered scrapes for 5 minutes: questions, uploads and deletions fail or hang.",
 				Fires: []Firing{{
-					When: "silent since minute 3", At: 9 * time.Minute, Labels: atInstance(),
+					When: "silent since minute 3", At: 9 * time.Minute, Not: 8 * time.Minute, Labels: atInstance(),
 					Series:      Series{{`ollama_rag_scrape_store_error{$at}`, "0x3 1x10"}},
 					Description: "The store of rag:8000 has not answered scrapes for 5 minutes: questions, uploads and deletions fail or hang.",
 				}},
@@ -87,7 +87,7 @@ func serverRules() Group {
 				Summary:     "File descriptors run out.",
 				Description: "{{ $labels.instance }} has {{ $value | humanizePercentage }} of its file descriptors in use; without free ones it takes no connections.",
 				Fires: []Firing{{
-					When: "900 of 1,000", At: 15 * time.Minute, Labels: atInstance(),
+					When: "900 of 1,000", At: 15 * time.Minute, Not: 9 * time.Minute, Labels: atInstance(),
 					Series:      Series{{`process_open_fds{$at}`, "900x20"}, {`process_max_fds{$at}`, "1000x20"}},
 					Description: "rag:8000 has 90% of its file descriptors in use; without free ones it takes no connections.",
 				}},
@@ -106,12 +106,15 @@ func serverRules() Group {
 				Summary:     "Memory grows that neither documents nor answers explain.",
 				Description: "{{ $labels.instance }} takes {{ $value | humanize1024 }}B beyond its search indexes and caches, more than twice what it did a day ago.",
 				Fires: []Firing{{
-					When: "4 GiB after 1 GiB", At: 28 * time.Hour, Labels: atInstance(),
+					When: "4 GiB after 1 GiB", At: 28 * time.Hour, Not: 27 * time.Hour, Labels: atInstance(),
 					Series: append(Series{{`process_resident_memory_bytes{$at}`, "1610612736x1500 4831838208x300"}},
 						keptMemory()...),
 					Description: "rag:8000 takes 4GiB beyond its search indexes and caches, more than twice what it did a day ago.",
 				}},
 				Quiet: []Quiet{{
+					When: "half as much again", At: 28 * time.Hour,
+					Series: append(Series{{`process_resident_memory_bytes{$at}`, "3758096384x1500 5368709120x300"}}, keptMemory()...),
+				}, {
 					When: "search indexes grew by as much", At: 28 * time.Hour,
 					Series: Series{
 						{`process_resident_memory_bytes{$at}`, "1610612736x1500 4831838208x300"},
@@ -133,13 +136,16 @@ func serverRules() Group {
 				Summary:     "Goroutines pile up.",
 				Description: "{{ $labels.instance }} never had fewer than {{ $value }} goroutines within the last hour, more than twice what it had a day ago.",
 				Fires: []Firing{{
-					When: "3,000 after 100", At: 28 * time.Hour, Labels: atInstance(),
-					Series:      Series{{`go_goroutines{$at}`, "100x1500 3000x300"}},
+					When: "3,000 after 1,000", At: 28 * time.Hour, Not: 27 * time.Hour, Labels: atInstance(),
+					Series:      Series{{`go_goroutines{$at}`, "1000x1500 3000x300"}},
 					Description: "rag:8000 never had fewer than 3000 goroutines within the last hour, more than twice what it had a day ago.",
 				}},
 				Quiet: []Quiet{{
 					When: "many only at the peak of each hour", At: 28 * time.Hour,
 					Series: Series{{`go_goroutines{$at}`, "100x1500 3000x50 150x5 3000x50 150x5 3000x200"}},
+				}, {
+					When: "1,500 after 100", At: 28 * time.Hour,
+					Series: Series{{`go_goroutines{$at}`, "100x1500 1500x300"}},
 				}, {
 					When: "as many as a day ago", At: 28 * time.Hour,
 					Series: Series{{`go_goroutines{$at}`, "3000x1800"}},

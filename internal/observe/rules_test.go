@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,6 +42,9 @@ func TestEachAlertSaysWhatIsWrongAndIsProved(t *testing.T) {
 		}
 		if len(a.Fires) == 0 || len(a.Quiet) == 0 {
 			t.Errorf("%s needs a case in which it fires and one in which it nearly does", a.Name)
+		}
+		if a.For > 0 && !slices.ContainsFunc(a.Fires, func(c Firing) bool { return c.Not > 0 && c.Not < c.At }) {
+			t.Errorf("%s needs a case that says when it has not held for long enough (Not)", a.Name)
 		}
 	}
 }
@@ -141,11 +145,11 @@ func TestPromtoolFindsRulesSoundAndTheirCasesTrue(t *testing.T) {
 	if err != nil {
 		t.Skip("promtool is not installed (Debian package prometheus)")
 	}
-	for _, args := range [][]string{
-		{"check", "rules", "--lint=all", rulesPath},
-		{"test", "rules", ruleTestsPath},
-		{"test", "rules", slowRuleTestsPath},
-	} {
+	runs := [][]string{{"check", "rules", "--lint=all", rulesPath}}
+	for _, f := range ruleTestFiles() {
+		runs = append(runs, []string{"test", "rules", f.path})
+	}
+	for _, args := range runs {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
 			args[len(args)-1] = filepath.Join("..", "..", args[len(args)-1])
