@@ -11,8 +11,8 @@ const errorBudget = "0.005"
 // sloWindows are the windows over which the share of failures is kept.
 var sloWindows = [...]string{"5m", "30m", "1h", "2h", "6h", "1d", "3d"}
 
-// ownRoutes are what machines ask and what asks no model: they would hide that users' requests fail.
-const ownRoutes = `route!~"/metrics|/health.*|/api/health|/static/.*"`
+// ownRoutes leaves out what machines ask all day long and pages poll: it would hide that users' requests fail.
+const ownRoutes = `route!~"/metrics|/health.*|/static/.*|/dashboard|/api/(health|dashboard|cache-stats|.+/metrics)"`
 
 // failures are requests that ended in a 5xx, and streams that a model server broke after they had begun with a 200. Faults of
 // the client (4xx, and 499: it left) are none of ours. The two have different labels, so `or` is both of them.
@@ -74,6 +74,7 @@ func burnAlerts() []Alert {
 func (w budgetWindow) alert() Alert {
 	limit, short := w.factor+" * "+errorBudget, w.minutes/12
 	end := time.Duration(w.minutes+short) * time.Minute
+	eight := fmt.Sprintf("0x%d 8x%d", w.minutes+short/5, short) // within the short window, for longer than w.hold
 	return Alert{
 		Name: "OllamaRAGErrorBudgetBurn" + w.long, Severity: w.severity, For: w.hold,
 		Expr: fmt.Sprintf(`
@@ -91,14 +92,15 @@ func (w budgetWindow) alert() Alert {
 		}},
 		Quiet: []Quiet{
 			{When: "not quite as many fail", At: end, Series: failing(w.limit*8/10, w.minutes, w.limit*8/10)},
-			{When: "many fail, but only of late", At: end, Series: failing(0, w.minutes, 5*w.limit)},
+			{When: "many fail, but only of late", At: end, Series: failing(0, w.minutes, 8*w.limit)},
 			{When: "too many failed, and now fewer do", At: end, Series: failing(2*w.limit, w.minutes, w.limit/2)},
-			{When: "eight fail of sixteen", At: end, Series: requests(fmt.Sprintf("0x%d 8x60", w.minutes-10), fmt.Sprintf("0x%d 8x60", w.minutes-10), "0x10")},
+			{When: "eight fail of sixteen", At: end, Series: requests(eight, eight, "0x10")},
 			{When: "clients' own faults and health checks", At: end, Series: Series{
 				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="200"}`, fmt.Sprintf("0+500x%d", 2*w.minutes)},
 				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="404"}`, fmt.Sprintf("0+300x%d", 2*w.minutes)},
 				{`ollama_rag_http_requests_total{$at,route="/api/query",method="POST",code="499"}`, fmt.Sprintf("0+200x%d", 2*w.minutes)},
 				{`ollama_rag_http_requests_total{$at,route="/health/ready",method="GET",code="503"}`, fmt.Sprintf("0+600x%d", 2*w.minutes)},
+				{`ollama_rag_http_requests_total{$at,route="/api/circuit-breaker/metrics",method="GET",code="500"}`, fmt.Sprintf("0+600x%d", 2*w.minutes)},
 				{`ollama_rag_http_streams_aborted_total{$at,side="client"}`, fmt.Sprintf("0+200x%d", 2*w.minutes)},
 			}},
 		},
@@ -183,7 +185,7 @@ func answerRules() Group {
 			}},
 		},
 		Alert{
-			Name: "OllamaRAGInternalFaults", Severity: Warning, Keep: 15 * time.Minute,
+			Name: "OllamaRAGInternalFaults", Severity: Warning,
 			Expr:        `increase(ollama_rag_query_errors_total{$job,error_type="internal"}[15m]) > 0`,
 			Summary:     "Questions fail by a fault of ollama-rag itself.",
 			Description: "Questions to {{ $labels.instance }} failed, {{ $value | printf \"%.0f\" }} within 15 minutes, by a fault that is neither the model server's nor the client's.",
