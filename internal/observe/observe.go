@@ -6,7 +6,11 @@ package observe
 // Files gives the content of each generated file by its path in the project.
 func Files() (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for path, content := range map[string]func() ([]byte, error){} {
+	contents := map[string]func() ([]byte, error){rulesPath: rulesFile, operatorPath: prometheusRuleFile}
+	for _, f := range ruleTestFiles() {
+		contents[f.path] = f.content
+	}
+	for path, content := range contents {
 		b, err := content()
 		if err != nil {
 			return nil, err
