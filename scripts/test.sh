@@ -60,6 +60,9 @@ test -z "$(gofmt -l cmd internal)" || { echo "gofmt would change: $(gofmt -l cmd
 step "the page's modules"
 node --test internal/web/test/
 
+step "the dashboard, against Grafana's own types"
+scripts/dashboard-types.sh
+
 step "every platform builds"
 for p in linux/arm64 darwin/arm64 windows/amd64; do GOOS=${p%/*} GOARCH=${p#*/} go build -o /dev/null ./cmd/ollama-rag; done
 

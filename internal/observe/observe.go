@@ -6,7 +6,9 @@ package observe
 // Files gives the content of each generated file by its path in the project.
 func Files() (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for path, content := range map[string]func() ([]byte, error){} {
+	for path, content := range map[string]func() ([]byte, error){
+		"deploy/grafana/ollama-rag.json": dashboardJSON,
+	} {
 		b, err := content()
 		if err != nil {
 			return nil, err
