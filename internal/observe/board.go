@@ -64,7 +64,7 @@ func statusRow() Row {
 		{Title: "Breakers not closed", Description: "Breakers of hosts, and of models on hosts, that are open or half open. Which, and since when: row Resilience.",
 			Queries: []Query{{Expr: `sum(ollama_rag_circuit_breaker_state > bool 0)`}}, Steps: noneIsGood},
 		{Title: "Alerts that fire", Description: "Alerts of the project's rules. 0 as well where Prometheus has not loaded them.",
-			Queries: []Query{{Expr: `count(ALERTS{alertname=~"(?i)ollama.?rag.*",alertstate="firing"}) or vector(0)`}}, Steps: noneIsGood},
+			Queries: []Query{{Expr: `count(ALERTS{alertname=~"OllamaRAG.+",alertstate="firing"}) or vector(0)`}}, Steps: noneIsGood},
 		{Title: "Requests that went well", Description: "Share of requests, in the time shown, that were not answered with a 5xx. Scrapes and health checks do not count.", Unit: "percentunit",
 			Queries: []Query{{Expr: `sum(rate(ollama_rag_http_requests_total{route!~"/metrics|/health.*|/api/health",code!~"5.."}[$__range]))
 / (sum(rate(ollama_rag_http_requests_total{route!~"/metrics|/health.*|/api/health"}[$__range])) > 0)`}},
