@@ -45,7 +45,7 @@ func TestEveryExpressionFindsItsSeriesUnderTraffic(t *testing.T) {
 	}
 	checkMoved(t, wide.scrape(), narrow.scrape())
 	known := prom.names()
-	variables := strings.NewReplacer("$__rate_interval", "1h", "$__range", "1h", "$job", ".*ollama-rag.*", "$instance", ".*", "$model", ".*")
+	board := observe.Dashboard()
 	unused := maps.Clone(rightlyEmpty)
 	for _, e := range append(observe.Expressions(), documented(t)...) {
 		for _, name := range seriesName.FindAllString(e.Expr, -1) {
@@ -53,7 +53,7 @@ func TestEveryExpressionFindsItsSeriesUnderTraffic(t *testing.T) {
 				t.Errorf("%s reads %s, which nobody serves", e.Where, name)
 			}
 		}
-		found, err := prom.finds(variables.Replace(e.Expr))
+		found, err := prom.finds(board.Fill(e.Expr, "1h", "1h"))
 		why, empty := rightlyEmpty[e.Where]
 		delete(unused, e.Where)
 		switch {

@@ -115,6 +115,16 @@ func filtered(expr string) string {
 	})
 }
 
+// Fill puts values in the place of an expression's variables, as Grafana does where all is chosen. window and span are $__rate_interval
+// and $__range, in Prometheus' form such as 1m.
+func (b *Board) Fill(expr, window, span string) string {
+	pairs := []string{"$__rate_interval", window, "$__range", span}
+	for _, v := range b.Variables {
+		pairs = append(pairs, "$"+v.Name, v.All)
+	}
+	return strings.NewReplacer(pairs...).Replace(expr)
+}
+
 // Whole says whether a query is about the whole time shown, and thus asked once, for its end.
 func (q *Query) Whole() bool { return strings.Contains(q.Expr, "$__range") }
 

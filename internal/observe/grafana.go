@@ -215,14 +215,14 @@ func (b *Board) panels() []*grafanaPanel {
 	var all []*grafanaPanel
 	y := 0
 	for i, r := range b.Rows {
-		id := 100 * (i + 1)
+		id := PanelID(i, -1)
 		closed := !r.Open
 		row := &grafanaPanel{ID: id, Type: "row", Title: r.Title, GridPos: grafanaPos{1, columns, 0, y}, Collapsed: &closed, Panels: &[]*grafanaPanel{}}
 		all = append(all, row)
 		y++
 		var panels []*grafanaPanel
 		for j, at := range r.Layout() {
-			panels = append(panels, r.Panels[j].grafana(id+j+1, grafanaPos{at.H, at.W, at.X, y + at.Y}))
+			panels = append(panels, r.Panels[j].grafana(PanelID(i, j), grafanaPos{at.H, at.W, at.X, y + at.Y}))
 		}
 		if closed {
 			row.Panels = &panels
@@ -235,6 +235,9 @@ func (b *Board) panels() []*grafanaPanel {
 	}
 	return all
 }
+
+// PanelID is the number of a panel in Grafana's addresses, by the positions of its row and of itself in the row.
+func PanelID(row, panel int) int { return 100*(row+1) + panel + 1 }
 
 // Place is where a panel lies in its row, in Grafana's units.
 type Place struct{ X, Y, W, H int }
