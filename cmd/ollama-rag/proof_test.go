@@ -162,6 +162,7 @@ func (h *wideHouse) questions(round int) {
 	h.ask(question, map[string]any{"method": "vector"})
 	h.events(fmt.Sprintf(`{"query":"When is the rent of month %d due?"}`, round))
 	h.send("POST", "/api/search", `{"query":"rent"}`)
+	h.send("GET", "/health", "")
 	h.send("POST", "/api/query", `{"query":"rent","db":"nowhere"}`)
 	h.send("POST", "/api/query", `{"query":`)
 	h.send("POST", "/api/dbs/create", `{"name":"empty"}`)

@@ -43,8 +43,8 @@ and on (job, instance, breaker_name) (sum by (job, instance, breaker_name) (olla
 // Colours that mean something.
 var (
 	good       = Paint{"success|answered|supported|won|ok|2..|added|exact|same", "green"}
-	bad        = Paint{"failure|error|rejected|5..|unsupported|different|upstream|refused", "red"}
-	middling   = Paint{"degraded|timeout|4..|miss", "orange"}
+	bad        = Paint{"failure|error|5..|unsupported|different|upstream|refused", "red"}
+	middling   = Paint{"degraded|timeout|rejected|4..|miss", "orange"}
 	aside      = Paint{"abandoned|neutral|unchanged|client|lost", "#8e8e8e"}
 	outcomes   = []Paint{good, bad, middling, aside}
 	upOrDown   = []State{{0, "DOWN", "red"}, {1, "UP", "green"}}
@@ -84,7 +84,7 @@ func statusRow() Row {
 			Queries: []Query{{Expr: `max by (instance, breaker_name) (ollama_rag_circuit_breaker_state)`, Legend: "{{breaker_name}} at {{instance}}"}}, States: breakers},
 		Panel{Title: "Questions by outcome", Description: "degraded: passages were quoted, since no model answered. refused: no passage answers the question. abandoned: who asked went away.", Kind: Lines, Width: 12, Unit: "reqps", Stack: true,
 			Queries: []Query{{Expr: `sum by (outcome) (rate(ollama_rag_queries_total[$__rate_interval]))`, Legend: "{{outcome}}"}},
-			Paint:   append([]Paint{{"refused", "blue"}}, outcomes...)},
+			Paint:   []Paint{good, bad, middling, aside, {"refused", "blue"}}},
 	)}
 }
 
@@ -111,7 +111,7 @@ func usersRow() Row {
 				{Expr: `histogram_quantile(0.99, sum by (le) (rate(ollama_rag_gateway_overhead_seconds_bucket[$__rate_interval]))) >= 0`, Legend: "p99"},
 				{Expr: `histogram_quantile(0.5, sum by (le) (rate(ollama_rag_gateway_overhead_seconds_bucket[$__rate_interval]))) >= 0`, Legend: "p50"},
 			}, Steps: []Step{{0, "green"}, {.001, "orange"}}},
-		{Title: "Routes", Description: "The time shown, by route.", Kind: Table, Width: 24,
+		{Title: "Routes", Description: "The time shown, by route.", Kind: Table, Width: 24, Height: 12,
 			Queries: []Query{
 				{Expr: `sum by (route) (rate(ollama_rag_http_requests_total[$__range])) > 0`, Legend: "requests", Unit: "reqps"},
 				{Expr: `sum by (route) (increase(ollama_rag_http_requests_total{code=~"4.."}[$__range])) > 0`, Legend: "refused (4xx)", Unit: "short"},
@@ -149,7 +149,7 @@ func modelRow() Row {
 
 func resilienceRow() Row {
 	return Row{"Resilience", false, []Panel{
-		{Title: "Breakers", Description: "The state now, and since when.", Kind: Table, Height: 8,
+		{Title: "Breakers", Description: "The state now, and since when.", Kind: Table,
 			Queries: []Query{
 				{Expr: `max by (instance, breaker_name) (ollama_rag_circuit_breaker_state)`, Legend: "state", States: breakers},
 				{Expr: `time() - max by (instance, breaker_name) (ollama_rag_circuit_breaker_last_state_change_timestamp)`, Legend: "for", Unit: "s"},
@@ -157,7 +157,7 @@ func resilienceRow() Row {
 		{Title: "Calls at the hosts' breakers", Description: "rejected: the breaker was open and the host was not asked. A client that leaves counts as none of the three.", Kind: Lines, Unit: "reqps", Stack: true,
 			Queries: []Query{{Expr: `sum by (status) (rate(ollama_rag_circuit_breaker_calls_total{breaker_name!~".*#.*"}[$__rate_interval]))`, Legend: "{{status}}"}}, Paint: outcomes},
 		{Title: "Share of calls that fail", Description: "By breaker. Half of the last ten calls open it (CIRCUIT_BREAKER_FAILURE_RATIO).", Kind: Lines, Unit: "percentunit",
-			Queries: []Query{{Expr: `sum without (status) (rate(ollama_rag_circuit_breaker_calls_total{status="failure"}[$__rate_interval])) / (sum without (status) (rate(ollama_rag_circuit_breaker_calls_total{status!="rejected"}[$__rate_interval])) > 0)`, Legend: "{{breaker_name}}"}},
+			Queries: []Query{{Expr: `sum without (status) (rate(ollama_rag_circuit_breaker_calls_total{status="failure"}[$__rate_interval])) / (sum without (status) (rate(ollama_rag_circuit_breaker_calls_total{status!="rejected"}[$__rate_interval])) > 0)`, Legend: "{{breaker_name}} at {{instance}}"}},
 			Steps:   []Step{{0, "green"}, {.5, "red"}}},
 		{Title: "Failures in a row", Description: "Five open the breaker (CIRCUIT_BREAKER_FAILURE_THRESHOLD).", Kind: Lines, Unit: "short",
 			Queries: []Query{{Expr: `max by (instance, breaker_name) (ollama_rag_circuit_breaker_consecutive_failures)`, Legend: "{{breaker_name}} at {{instance}}"}}, Steps: []Step{{0, "green"}, {5, "red"}}},

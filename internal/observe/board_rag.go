@@ -62,7 +62,7 @@ func retrievalRow() Row {
 		{Title: "Passages shown a question", Description: "The mean.", Kind: Lines, Unit: "short",
 			Queries: []Query{{Expr: `sum(rate(ollama_rag_retrieved_docs_sum[$__rate_interval])) / (sum(rate(ollama_rag_retrieved_docs_count[$__rate_interval])) > 0)`, Legend: "passages"}}},
 		{Title: "Citations by verdict", Description: "unsupported: the sentence names a passage that does not bear it out. Many: the model is too small, or the passages do not answer.", Kind: Lines, Unit: "cps", Stack: true,
-			Queries: []Query{{Expr: `sum by (verdict) (rate(ollama_rag_citations_total[$__rate_interval]))`, Legend: "{{verdict}}"}}, Paint: outcomes},
+			Queries: []Query{{Expr: `sum by (verdict) (rate(ollama_rag_citations_total[$__rate_interval]))`, Legend: "{{verdict}}"}}, Paint: []Paint{good, bad, {"inferred", "blue"}, {"quoted", "purple"}}},
 		{Title: "Questions that no passage answers", Description: "no_passages: nothing was found at all.", Kind: Lines, Unit: "reqps",
 			Queries: []Query{{Expr: `sum by (reason) (rate(ollama_rag_refusals_total[$__rate_interval]))`, Legend: "{{reason}}"}}},
 		{Title: "Documents", Description: "By knowledge base: the first twenty by name, the rest as other.", Kind: Bars, Unit: "short",

@@ -221,16 +221,12 @@ func (v *panelView) table(p *observe.Panel, list []series) {
 // colors gives each series its own: what the panel paints it, else the next of the palette.
 func colors(p *observe.Panel, list []series) []string {
 	out := make([]string, len(list))
-	next := 0
 	for i, s := range list {
+		out[i] = palette[i%len(palette)]
 		for _, paint := range p.Paint {
 			if regexp.MustCompile("^(?:" + paint.Series + ")$").MatchString(s.name) {
 				out[i] = hex(paint.Color) // the last that matches, as in Grafana
 			}
-		}
-		if out[i] == "" {
-			out[i] = palette[next%len(palette)]
-			next++
 		}
 	}
 	return out
@@ -266,7 +262,11 @@ func (v *panelView) lines(p *observe.Panel, list []series, found *results) {
 			f.top = max(f.top, s.From)
 		}
 	}
-	ticks := f.ticks()
+	base := 10.
+	if p.Unit == "bytes" {
+		base = 2
+	}
+	ticks := f.ticks(base)
 	var b strings.Builder
 	for _, t := range ticks {
 		b.WriteString(f.grid(t, format(t, p.Unit)))
@@ -287,12 +287,16 @@ func (v *panelView) lines(p *observe.Panel, list []series, found *results) {
 }
 
 func (v *panelView) timeline(p *observe.Panel, list []series, found *results) {
-	f := frame{w: v.W - 16, h: v.H - headHeight - legendLine - 8, left: 190, bottom: 18, start: found.start, end: found.end, step: found.step}
+	left := 0
+	for _, s := range list {
+		left = max(left, min(7*len(s.name)+16, v.W*2/5))
+	}
+	f := frame{w: v.W - 16, h: v.H - headHeight - legendLine - 8, left: left, bottom: 18, start: found.start, end: found.end, step: found.step}
 	var b strings.Builder
 	height := float64(f.h-f.bottom) / float64(len(list))
 	for i, s := range list {
 		y := float64(i) * height
-		fmt.Fprintf(&b, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`, f.left-6, y+height/2+4, template.HTMLEscapeString(shorten(s.name, 30)))
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" text-anchor="end">%s</text>`, f.left-6, y+height/2+4, template.HTMLEscapeString(shorten(s.name, left/7)))
 		for from := 0; from < len(s.points); {
 			to := from + 1
 			for to < len(s.points) && s.points[to].v == s.points[from].v && s.points[to].t-s.points[to-1].t < 1.5*f.step {

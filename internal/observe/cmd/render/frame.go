@@ -28,13 +28,17 @@ func (f *frame) svg(inside string) template.HTML {
 	return template.HTML(fmt.Sprintf(`<svg width="%d" height="%d">%s</svg>`, f.w, f.h, inside)) //nolint:gosec // names are escaped where they go in
 }
 
-// ticks are three to six round values, and make the frame end above all of its lines.
-func (f *frame) ticks() []float64 {
+// ticks are a few values that are round to a base of 10 or 2; the frame then ends above all of its lines.
+func (f *frame) ticks(base float64) []float64 {
 	if f.top <= 0 {
 		f.top = 1
 	}
-	step := math.Pow(10, math.Floor(math.Log10(f.top)))
-	for _, part := range []float64{.2, .5, 1, 2} {
+	step := math.Pow(base, math.Floor(math.Log(f.top)/math.Log(base)+1e-9))
+	parts := []float64{.2, .5, 1, 2}
+	if base == 2 {
+		parts = []float64{.25, .5}
+	}
+	for _, part := range parts {
 		if f.top/(step*part) <= 5 {
 			step *= part
 			break
@@ -103,7 +107,7 @@ func (f *frame) marks(events []event) string {
 	var b strings.Builder
 	for _, e := range events {
 		x, bottom := f.x(e.t), f.h-f.bottom
-		fmt.Fprintf(&b, `<g stroke="%s" fill="%s"><title>%s</title><line x1="%.1f" x2="%.1f" y1="0" y2="%d" stroke-dasharray="4 3"/><path d="M%.1f %d l-4 6 h8 z"/></g>`,
+		fmt.Fprintf(&b, `<g stroke="%s" fill="%s" opacity=".7"><title>%s</title><line x1="%.1f" x2="%.1f" y1="0" y2="%d" stroke-dasharray="4 3"/><path d="M%.1f %d l-4 6 h8 z"/></g>`,
 			hex(e.color), hex(e.color), template.HTMLEscapeString(e.text), x, x, bottom, x, bottom)
 	}
 	return b.String()
