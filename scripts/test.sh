@@ -25,7 +25,7 @@ scripts/clients.sh install
 OLLAMA_RAG_CLIENTS=$(scripts/clients.sh path)
 export OLLAMA_RAG_CLIENTS
 
-step "a browser, and Prometheus's own judge of metrics"
+step "a browser, and Prometheus with its judge of metrics"
 PLAYWRIGHT=1.65.1 # drives the browser; the browser itself is Debian's
 sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
 debian() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// scrapeEvery is how often the tests' Prometheus reads /metrics.
-const scrapeEvery = 200 * time.Millisecond
+// scrapeEvery is how often the tests' Prometheus reads /metrics, and how long it waits for it.
+const scrapeEvery = 500 * time.Millisecond
 
 // promServer is a real Prometheus on loopback.
 type promServer struct {
@@ -85,7 +85,7 @@ func (p *promServer) await(what string, met func() bool) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
-	look := time.NewTicker(scrapeEvery / 4)
+	look := time.NewTicker(scrapeEvery / 10)
 	defer look.Stop()
 	for !met() {
 		select {
@@ -96,10 +96,10 @@ func (p *promServer) await(what string, met func() bool) {
 	}
 }
 
-// scraped waits until every server was scraped n times more.
+// scraped waits until every server was scraped n times more, with success.
 func (p *promServer) scraped(n int) {
 	p.t.Helper()
-	const least = `min(count_over_time(up[1h]))`
+	const least = `min(sum_over_time(up[1h]))`
 	before := p.now(least)
 	p.await("further scrapes", func() bool { return p.now(least) >= before+float64(n) })
 }

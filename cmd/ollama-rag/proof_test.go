@@ -259,20 +259,20 @@ type narrowHouse struct {
 func newNarrow(t *testing.T) *narrowHouse {
 	stub := ollamatest.New(t)
 	h := open(t, stub.URL, "EMBED_MODEL=all-minilm", "LLM_MODEL=llama3.1:8b", "OLLAMA_MAX_RETRIES=0", "OLLAMA_MAX_CONCURRENCY=1", "OLLAMA_QUEUE_SIZE=1",
-		"CIRCUIT_BREAKER_TIMEOUT=1", "CIRCUIT_BREAKER_SUCCESS_THRESHOLD=1", "SEMANTIC_CACHE_TTL=0.2", "SEMANTIC_CACHE_STALE_IF_ERROR=1h")
+		"CIRCUIT_BREAKER_TIMEOUT=2", "CIRCUIT_BREAKER_SUCCESS_THRESHOLD=1", "SEMANTIC_CACHE_TTL=0.2", "SEMANTIC_CACHE_STALE_IF_ERROR=1h")
 	return &narrowHouse{h.withDocs(), stub}
 }
 
 // traffic is a round of everything that goes wrong.
 func (h *narrowHouse) traffic(prom *promServer, round int) {
 	h.t.Helper()
-	h.full(round)
+	h.full(prom, round)
 	h.leaves(round)
 	h.outage(prom, round)
 }
 
 // full asks more at once than there are places.
-func (h *narrowHouse) full(round int) {
+func (h *narrowHouse) full(prom *promServer, round int) {
 	h.t.Helper()
 	before := h.stub.Count("/api/chat")
 	h.stub.FailPath("/api/chat", 2, ollamatest.Hang())
@@ -287,10 +287,9 @@ func (h *narrowHouse) full(round int) {
 	if err := h.stub.AwaitCount(ctx, "/api/chat", before+1); err != nil {
 		h.t.Fatal(err)
 	}
-	rejected := func() float64 { return h.scrape()[`ollama_rag_queue_rejected_total{reason="full"}`] }
-	for want := float64(2 * (round + 1)); rejected() < want && ctx.Err() == nil; {
-		<-time.After(time.Millisecond)
-	}
+	prom.await("two calls are refused", func() bool {
+		return h.scrape()[`ollama_rag_queue_rejected_total{reason="full"}`] >= float64(2*(round+1))
+	})
 	h.stub.Heal()
 	all.Wait()
 }
