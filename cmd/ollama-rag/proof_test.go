@@ -106,24 +106,47 @@ func documented(t *testing.T) []observe.Expression {
 	return all
 }
 
-// checkMoved sees to it that the traffic is of every kind: each counter and histogram has counted something somewhere.
+// kinds are the series that the traffic must move, beyond one of each counter and histogram.
+var kinds = []string{
+	`http_requests_total{code="200",method="POST",route="/api/query"}`, `http_requests_total{code="503",method="POST",route="/api/query"}`,
+	`http_streams_aborted_total{side="client"}`, `http_streams_aborted_total{side="upstream"}`,
+	`queries_total{method="hybrid",outcome="answered",provider="ollama"}`, `queries_total{method="hybrid",outcome="degraded",provider="ollama"}`,
+	`queries_total{method="hybrid",outcome="refused",provider="ollama"}`, `queries_total{method="hybrid",outcome="error",provider="ollama"}`,
+	`queries_total{method="hybrid",outcome="abandoned",provider="ollama"}`,
+	`circuit_breaker_calls_total{breaker_name="ollama_client",status="rejected"}`,
+	`circuit_breaker_transitions_total{breaker_name="ollama_client",from_state="half_open",to_state="closed"}`,
+	`semcache_hits_total{type="exact"}`, `semcache_hits_total{type="semantic"}`, `semcache_guard_rejections_total{reason="numbers"}`,
+	`semcache_evictions_total{reason="changed"}`, `semcache_evictions_total{reason="cleared"}`, `documents_ingested_total{status="skipped"}`, `documents_ingested_total{status="replaced"}`,
+	`queue_rejected_total{reason="full"}`, `retries_total{reason="status"}`, `connection_pool_dials_total{client_name="ollama_client",result="refused"}`,
+}
+
+// checkMoved sees to it that the traffic is of every kind.
 func checkMoved(t *testing.T, scrapes ...map[string]float64) {
 	t.Helper()
 	moved := map[string]bool{}
+	for _, kind := range kinds {
+		moved["ollama_rag_"+kind] = false
+	}
 	for _, scrape := range scrapes {
 		for series, v := range scrape {
 			name, _, _ := strings.Cut(series, "{")
+			if _, ours := moved[series]; ours {
+				moved[series] = moved[series] || v > 0
+			}
 			if strings.HasPrefix(name, "ollama_rag_") && (strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_count")) {
 				moved[name] = moved[name] || v > 0
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(moved)) {
-		if !moved[name] {
-			t.Errorf("%s stayed 0: the traffic of this test is not of every kind", name)
+	for _, series := range slices.Sorted(maps.Keys(moved)) {
+		if !moved[series] {
+			t.Errorf("%s stayed 0: the traffic of this test is not of every kind", series)
 		}
 	}
 }
+
+// asked is a question of each round of the wide house.
+const asked = "How many failures open the breaker?"
 
 // wideHouse has two hosts and every cache.
 type wideHouse struct {
@@ -135,8 +158,10 @@ func newWide(t *testing.T) *wideHouse {
 	chat, vectors := ollamatest.ChatModel("llama3.1:8b"), ollamatest.EmbeddingModel("all-minilm:latest", 384)
 	chat.Loaded = true // on both: a second attempt goes only to a host that holds the model
 	first, second := ollamatest.NewReturning(t, chat, vectors), ollamatest.New(t, chat, vectors)
-	h := open(t, first.URL+","+second.URL, "EMBED_MODEL=all-minilm", "LLM_MODEL=llama3.1:8b", "GATEWAY_CACHE=all", "OLLAMA_HEDGE_AFTER=0.05",
-		"SEMANTIC_CACHE_SHADOW_RATE=0.5", "SEMANTIC_CACHE_THRESHOLD=0.8")
+	for _, stub := range []*ollamatest.Server{first, second} {
+		stub.SetText("It opens after 5 consecutive failures [1].")
+	}
+	h := open(t, first.URL+","+second.URL, "EMBED_MODEL=all-minilm", "LLM_MODEL=llama3.1:8b", "GATEWAY_CACHE=all", "OLLAMA_HEDGE_AFTER=0.05")
 	return &wideHouse{h.withDocs(), first, second}
 }
 
@@ -152,14 +177,12 @@ func (h *wideHouse) traffic(round int) {
 
 func (h *wideHouse) questions(round int) {
 	h.t.Helper()
-	question := fmt.Sprintf("In round %d, how many failures open the breaker?", round)
-	h.ask(question, nil)
-	h.ask(question, nil)
-	for _, near := range []string{"How many failures open the breaker, in round %d?", "The breaker: how many failures open it in round %d?", "Failures that open the breaker in round %d: how many?", "In round %d how many failures, breaker, open the?"} {
-		h.ask(fmt.Sprintf(near, round), nil)
+	h.send("POST", "/api/cache/clear", "")
+	for _, q := range []string{asked, asked, "The breaker: how many failures open?", "How many failures open the breaker 2?"} { // miss, exact, semantic, a guard
+		h.ask(q, nil)
 	}
-	h.ask(strings.Replace(question, "round", "year", 1), map[string]any{"method": "bm25"})
-	h.ask(question, map[string]any{"method": "vector"})
+	h.ask(asked, map[string]any{"method": "bm25"})
+	h.ask(asked, map[string]any{"method": "vector"})
 	h.events(fmt.Sprintf(`{"query":"When is the rent of month %d due?"}`, round))
 	h.send("POST", "/api/search", `{"query":"rent"}`)
 	h.send("GET", "/health", "")
@@ -189,6 +212,8 @@ func (h *wideHouse) coalesced(body string) {
 
 func (h *wideHouse) documents(round int) {
 	h.t.Helper()
+	h.upload("", fmt.Sprintf("news%d.txt", round), fmt.Sprintf("How many failures open the breaker? It is %d failures that open the breaker.", round+6))
+	h.ask(asked, nil) // remembered, and there is a better passage now
 	lease := fmt.Sprintf("The rent is due on day %d of the month.", round+2)
 	h.upload("", "rent.txt", lease)
 	h.upload("", "rent.txt", lease)

@@ -1,5 +1,7 @@
 package observe
 
+import "strconv"
+
 // Dashboard is what an operator is shown, from "is it up" down to the process. Status and users are open; the rest is a table of
 // contents until it is needed.
 func Dashboard() *Board {
@@ -36,7 +38,7 @@ func Dashboard() *Board {
 // change.
 func changedTo(state int) string {
 	return `ollama_rag_circuit_breaker_last_state_change_timestamp * 1000
-and on (job, instance, breaker_name) (ollama_rag_circuit_breaker_state == ` + string(rune('0'+state)) + `)
+and on (job, instance, breaker_name) (ollama_rag_circuit_breaker_state == ` + strconv.Itoa(state) + `)
 and on (job, instance, breaker_name) (sum by (job, instance, breaker_name) (ollama_rag_circuit_breaker_transitions_total) > 0)`
 }
 
