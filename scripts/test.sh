@@ -25,7 +25,7 @@ scripts/clients.sh install
 OLLAMA_RAG_CLIENTS=$(scripts/clients.sh path)
 export OLLAMA_RAG_CLIENTS
 
-step "a browser, and Prometheus's own judge of metrics"
+step "a browser, and Prometheus with its judge of metrics"
 PLAYWRIGHT=1.65.1 # drives the browser; the browser itself is Debian's
 sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
 debian() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
@@ -59,6 +59,9 @@ test -z "$(gofmt -l cmd internal)" || { echo "gofmt would change: $(gofmt -l cmd
 
 step "the page's modules"
 node --test internal/web/test/
+
+step "the dashboard, against Grafana's own types"
+scripts/dashboard-types.sh
 
 step "every platform builds"
 for p in linux/arm64 darwin/arm64 windows/amd64; do GOOS=${p%/*} GOARCH=${p#*/} go build -o /dev/null ./cmd/ollama-rag; done

@@ -6,7 +6,7 @@ package observe
 // Files gives the content of each generated file by its path in the project.
 func Files() (map[string][]byte, error) {
 	files := map[string][]byte{}
-	contents := map[string]func() ([]byte, error){rulesPath: rulesFile, operatorPath: prometheusRuleFile}
+	contents := map[string]func() ([]byte, error){"deploy/grafana/ollama-rag.json": dashboardJSON, rulesPath: rulesFile, operatorPath: prometheusRuleFile}
 	for _, f := range ruleTestFiles() {
 		contents[f.path] = f.content
 	}
