@@ -54,8 +54,15 @@ fi
 
 step "vet and linters"
 go vet ./...
+go vet -tags gameday ./cmd/ollama-rag
 go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 test -z "$(gofmt -l cmd internal)" || { echo "gofmt would change: $(gofmt -l cmd internal)"; exit 1; }
+
+step "what is in deploy/"
+if ! command -v systemd-analyze >/dev/null && command -v apt-get >/dev/null; then
+  $sudo apt-get update -qq && debian systemd
+fi
+scripts/check-deploy.sh
 
 step "the page's modules"
 node --test internal/web/test/

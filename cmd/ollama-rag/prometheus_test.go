@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// scrapeEvery is how often the tests' Prometheus reads /metrics, and how long it waits for it.
+// scrapeEvery is how often the proof's Prometheus reads /metrics.
 const scrapeEvery = 500 * time.Millisecond
 
 // promServer is a real Prometheus on loopback.
@@ -29,8 +29,8 @@ type promServer struct {
 	began time.Time
 }
 
-// startPrometheus lets Debian's Prometheus scrape servers and evaluate rules (path to content), until the test ends.
-func startPrometheus(t testing.TB, rules map[string][]byte, servers ...string) *promServer {
+// startPrometheus lets Debian's Prometheus scrape servers and evaluate rules (path to content) so often, until the test ends.
+func startPrometheus(t testing.TB, every time.Duration, rules map[string][]byte, servers ...string) *promServer {
 	t.Helper()
 	program, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -38,7 +38,7 @@ func startPrometheus(t testing.TB, rules map[string][]byte, servers ...string) *
 	}
 	dir := t.TempDir()
 	var config strings.Builder
-	fmt.Fprintf(&config, "global: {scrape_interval: %v, evaluation_interval: %v}\nrule_files: [%q]\n", scrapeEvery, scrapeEvery, filepath.Join(dir, "*.rules"))
+	fmt.Fprintf(&config, "global: {scrape_interval: %v, evaluation_interval: %v}\nrule_files: [%q]\n", every, every, filepath.Join(dir, "*.rules"))
 	fmt.Fprintf(&config, "scrape_configs:\n- {job_name: ollama-rag, static_configs: [{targets: [%s]}]}\n", strings.ReplaceAll(strings.Join(servers, ", "), "http://", ""))
 	files := map[string][]byte{"prometheus.yml": []byte(config.String())}
 	for path, content := range rules {

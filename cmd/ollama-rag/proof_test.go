@@ -43,7 +43,7 @@ func TestEveryExpressionFindsItsSeriesUnderTraffic(t *testing.T) {
 			rules[path] = content
 		}
 	}
-	prom := startPrometheus(t, rules, wide.url, narrow.url)
+	prom := startPrometheus(t, scrapeEvery, rules, wide.url, narrow.url)
 	prom.scraped(1)
 	for round := range 2 { // a series that comes with the first round grows in the second
 		wide.traffic(round)

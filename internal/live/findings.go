@@ -164,7 +164,7 @@ func (s *state) ofHosts() []Finding {
 	case !known:
 		return []Finding{{Warn, "No model server is there: questions are answered with quoted passages.", "Start Ollama (`ollama serve`), or name its address in OLLAMA_BASE_URL."}}
 	}
-	return []Finding{{Bad, "No model server answers: " + list + ". Questions get kept answers or quoted passages; the gateway answers 503.", "Look whether Ollama runs (`ollama ps` on its machine) and at its log. Nothing has to be reset here: it is in use again as soon as it answers."}}
+	return []Finding{{Bad, "No model server answers: " + list + ". Questions get kept answers or quoted passages; the gateway answers 503.", "Look whether Ollama runs (`ollama ps` on its machine) and at its log. The next try comes by itself; once Ollama is back, `POST /breakers/reset` on DEBUG_ADDR brings it at once."}}
 }
 
 func (s *state) ofRequests() []Finding {
