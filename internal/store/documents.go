@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
@@ -282,8 +281,6 @@ SELECT DISTINCT p.language FROM passages p JOIN documents d ON d.id = p.document
 SELECT DISTINCT d.version FROM documents d JOIN bases b ON b.id = d.base WHERE b.name = ? ORDER BY 1`, base))
 	return languages, versions, err
 }
-
-func placeholders(n int) string { return strings.TrimSuffix(strings.Repeat("?,", n), ",") }
 
 // DocumentCounts gives the number of documents of each knowledge base.
 func (s *Store) DocumentCounts(ctx context.Context) (map[string]int, error) {

@@ -25,7 +25,7 @@ func scanPassage(rows *sql.Rows, p *rag.Passage, more ...any) error {
 // Passages reads passages by id, in the order of ids; those that are gone, or of another knowledge base, are left out.
 func (s *Store) Passages(ctx context.Context, base string, ids []int64) ([]rag.Passage, error) {
 	byID := make(map[int64]rag.Passage, len(ids))
-	err := s.inBatches(ctx, `
+	err := s.byIDs(ctx, `
 SELECT `+passageColumns+` FROM passages p CROSS JOIN documents d ON d.id = p.document CROSS JOIN bases b ON b.id = d.base WHERE b.name = ? AND p.id IN `, []any{base}, ids, func(rows *sql.Rows) error {
 		var p rag.Passage
 		err := scanPassage(rows, &p)
@@ -74,7 +74,7 @@ UNION ALL SELECT b.change, p.id, p.hash FROM json_each(?2) wanted
 // knowledge base is meant.
 func (s *Store) Vectors(ctx context.Context, _ string, ids []int64) (map[int64][]float32, error) {
 	out := make(map[int64][]float32, len(ids))
-	err := s.inBatches(ctx, `
+	err := s.byIDs(ctx, `
 SELECT id, vector FROM passages WHERE vector IS NOT NULL AND id IN `, nil, ids, func(rows *sql.Rows) error {
 		var id int64
 		var blob sql.RawBytes
@@ -87,26 +87,26 @@ SELECT id, vector FROM passages WHERE vector IS NOT NULL AND id IN `, nil, ids, 
 	return out, err
 }
 
-// maxIDsPerQuery keeps lists of ids below SQLite's limit of bound values.
-const maxIDsPerQuery = 500
-
-func (s *Store) inBatches(ctx context.Context, query string, first []any, ids []int64, scan func(*sql.Rows) error) error {
-	for len(ids) > 0 {
-		batch := ids[:min(len(ids), maxIDsPerQuery)]
-		ids = ids[len(batch):]
-		args := append(make([]any, 0, len(first)+len(batch)), first...)
-		for _, id := range batch {
-			args = append(args, id)
-		}
-		if err := s.each(ctx, query+"("+placeholders(len(batch))+")", args, scan); err != nil {
-			return err
-		}
+// byIDs runs a query that ends in a list of ids, which is its last argument.
+func (s *Store) byIDs(ctx context.Context, query string, first []any, ids []int64, scan func(*sql.Rows) error) error {
+	if len(ids) == 0 {
+		return nil
 	}
-	return nil
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, query+`(SELECT value FROM json_each(?))`, append(first, string(list)), scan)
 }
 
+// each runs a query and gives its rows. What the query is parsed to is kept, since for short ones that takes longest: so its text must
+// be one of a few.
 func (s *Store) each(ctx context.Context, query string, args []any, scan func(*sql.Rows) error) error {
-	rows, err := s.read.QueryContext(ctx, query, args...)
+	statement, err := s.statement(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := statement.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -117,6 +117,20 @@ func (s *Store) each(ctx context.Context, query string, args []any, scan func(*s
 		}
 	}
 	return rows.Err()
+}
+
+func (s *Store) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	if kept, ok := s.statements.Load(query); ok {
+		return kept.(*sql.Stmt), nil
+	}
+	made, err := s.read.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if kept, there := s.statements.LoadOrStore(query, made); there {
+		return kept.(*sql.Stmt), made.Close()
+	}
+	return made, nil
 }
 
 // Entries reads a whole knowledge base, passage by passage with its vector, as one snapshot in the order of ids.

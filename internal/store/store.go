@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,8 @@ type Store struct {
 	lock  *flock.Flock
 	write *sql.DB // one connection: writers wait in Go, not in SQLite
 	read  *sql.DB
+
+	statements sync.Map // *sql.Stmt of read by the text of the query: each
 
 	states states
 	owed   atomic.Bool // the write-ahead log may hold deleted bytes

@@ -201,7 +201,7 @@ func TestListsShowWhatIsThere(t *testing.T) {
 
 func TestPassagesComeInTheOrderAskedAndOnlyFromTheirBase(t *testing.T) {
 	s := withBase(t, "docs", "other")
-	texts := make([]string, 2*maxIDsPerQuery+3)
+	texts := make([]string, 1003)
 	for i := range texts {
 		texts[i] = fmt.Sprint(i)
 	}
