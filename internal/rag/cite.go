@@ -121,7 +121,7 @@ func supports(p Passage, claim []string) bool {
 			return false
 		}
 	}
-	return overlap(claim, have) >= supportShare
+	return overlap(claim, func(w string) bool { return have[w] }) >= supportShare
 }
 
 // place fills a citation with the passage and the sentence of it that fits the wanted words best.
@@ -155,7 +155,7 @@ func inferCitations(answer string, hits []Hit) []Citation {
 		}
 		best, share := -1, inferredShare
 		for i := range hits {
-			if o := overlap(want, have[i]); o > share || (o == share && best < 0) {
+			if o := overlap(want, func(w string) bool { return have[i][w] }); o > share || (o == share && best < 0) {
 				best, share = i, o
 			}
 		}

@@ -104,7 +104,11 @@ func passageEntry(n int, p Passage) string {
 
 // harmless is a passage's text as a prompt holds it: nothing in it can end the turn or pass for another passage.
 func harmless(text string) string {
-	return defuse(numbered.ReplaceAllString(strings.TrimSpace(text), "$1($2)"))
+	text = strings.TrimSpace(text)
+	if strings.Contains(text, "[") { // most have none, and looking for one is much faster
+		text = numbered.ReplaceAllString(text, "$1($2)")
+	}
+	return defuse(text)
 }
 
 // numbered finds what would pass for the head of another passage: a number in brackets at the start of a line.
