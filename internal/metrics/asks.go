@@ -202,13 +202,14 @@ type generator struct {
 // call is a call of a chat model under way.
 type call struct {
 	of               *model
+	drawn            prometheus.Observer
 	start            time.Time
 	text, done, left bool
 }
 
 func (g generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
 	return func(yield func(rag.Chunk, error) bool) {
-		c := call{of: g.m.models.get(p.Model), start: time.Now()}
+		c := call{of: g.m.models.get(p.Model), drawn: g.m.firstWord, start: time.Now()}
 		defer func() { c.end(ctx) }()
 		for chunk, err := range g.next.Generate(ctx, p) {
 			c.take(&chunk)
@@ -223,7 +224,9 @@ func (g generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chu
 func (c *call) take(chunk *rag.Chunk) {
 	if chunk.Text != "" && !c.text {
 		c.text = true
-		c.of.first.Observe(time.Since(c.start).Seconds())
+		took := time.Since(c.start).Seconds()
+		c.of.first.Observe(took)
+		c.drawn.Observe(took)
 	}
 	if chunk.Done && !c.done {
 		c.done = true

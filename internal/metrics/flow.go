@@ -40,15 +40,11 @@ func (m *Metrics) Flow() Flow {
 			f.Requests[digit] += v.GetCounter().GetValue()
 		}
 	})
-	series(m.duration, func(labels map[string]string, v *dto.Metric) {
-		if route := labels["route"]; slices.Contains(questionRoutes, route) || strings.HasPrefix(route, gatewayRoutes) {
-			f.Whole.add(v.GetHistogram())
-		}
-	})
 	series(m.questions, func(labels map[string]string, v *dto.Metric) {
 		f.Questions[labels["outcome"]] += v.GetCounter().GetValue()
 	})
-	series(m.firstWord, func(_ map[string]string, v *dto.Metric) { f.First.add(v.GetHistogram()) })
+	series(m.firstWord, func(_ map[string]string, v *dto.Metric) { f.First = timesOf(v.GetHistogram()) })
+	series(m.wholeAnswer, func(_ map[string]string, v *dto.Metric) { f.Whole = timesOf(v.GetHistogram()) })
 	series(m.tokens, func(labels map[string]string, v *dto.Metric) {
 		if labels["type"] == "input" {
 			f.Input += v.GetCounter().GetValue()
@@ -59,22 +55,11 @@ func (m *Metrics) Flow() Flow {
 	return f
 }
 
-func (t *Times) add(h *dto.Histogram) {
-	buckets := h.GetBucket()
-	if n := len(buckets); n > 0 && math.IsInf(buckets[n-1].GetUpperBound(), 1) {
-		buckets = buckets[:n-1] // there if it has an exemplar
+func timesOf(h *dto.Histogram) (t Times) {
+	for _, b := range h.GetBucket() {
+		t.Bounds, t.Cumulative = append(t.Bounds, b.GetUpperBound()), append(t.Cumulative, float64(b.GetCumulativeCount()))
 	}
-	if t.Bounds == nil {
-		for _, b := range buckets {
-			t.Bounds = append(t.Bounds, b.GetUpperBound())
-		}
-		t.Bounds = append(t.Bounds, math.Inf(1))
-		t.Cumulative = make([]float64, len(t.Bounds))
-	}
-	for i, b := range buckets {
-		t.Cumulative[i] += float64(b.GetCumulativeCount())
-	}
-	t.Cumulative[len(buckets)] += float64(h.GetSampleCount())
+	return Times{append(t.Bounds, math.Inf(1)), append(t.Cumulative, float64(h.GetSampleCount()))}
 }
 
 // series reads those of a family.

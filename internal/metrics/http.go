@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,10 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 		leftByClient: m.leftByClient, leftByUpstream: m.leftByUpstream,
 	}
 	if strings.HasPrefix(route, gatewayRoutes) {
-		r.overhead = m.overhead
+		r.overhead, r.drawn = m.overhead, m.wholeAnswer
+	}
+	if slices.Contains(questionRoutes, route) {
+		r.drawn = m.wholeAnswer
 	}
 	if strings.HasPrefix(route, gatewayRoutes) || route == streamRoute {
 		r.firstByte = m.firstByte.WithLabelValues(route)
@@ -51,6 +55,7 @@ type routeMetrics struct {
 	requests            *prometheus.CounterVec
 	duration            prometheus.Observer
 	firstByte, overhead prometheus.Observer // nil: not of this route
+	drawn               prometheus.Observer // as above
 
 	leftByClient, leftByUpstream prometheus.Counter
 
@@ -87,6 +92,9 @@ func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
 		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": info.Trace})
 	} else {
 		r.duration.Observe(took.Seconds())
+	}
+	if r.drawn != nil {
+		r.drawn.Observe(took.Seconds())
 	}
 	if r.overhead != nil && info != nil {
 		r.overhead.Observe(max(took-info.Away(), 0).Seconds())

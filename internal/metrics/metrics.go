@@ -46,7 +46,8 @@ type Metrics struct {
 	leftByClient, leftByUpstream prometheus.Counter
 
 	questions, tokens *prometheus.CounterVec
-	firstWord         *prometheus.HistogramVec
+	// What the live page draws, finer than what is exposed: a bucket more there is one for each route and model.
+	firstWord, wholeAnswer prometheus.Histogram
 
 	queries   map[asking]*outcomes
 	errors    map[rag.Kind]prometheus.Counter
@@ -79,7 +80,7 @@ type times struct{ response, first, perToken, load prometheus.Observer }
 // New makes the instruments and registers everything, every label set that can occur at 0.
 // native adds Prometheus' native histograms to the classic ones.
 func New(parts Parts, version, revision string, native bool) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), native: native}
+	m := &Metrics{registry: prometheus.NewRegistry(), native: native, firstWord: fine(), wholeAnswer: fine()}
 	m.registry.MustRegister(parts, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	info := m.gaugeVec("app_info", "Build of this process; always 1.", "version", "revision", "goversion")
 	info.WithLabelValues(version, revision, runtime.Version()).Set(1)
@@ -142,6 +143,11 @@ func (m *Metrics) histogramVec(name, help string, buckets []float64, labels ...s
 	return v
 }
 
+// fine is a histogram that is not exposed: from a millisecond up in steps of a quarter, past all that anybody waits for.
+func fine() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "drawn_seconds", Help: "Drawn by the live page.", Buckets: prometheus.ExponentialBuckets(.001, 1.25, 62)})
+}
+
 func (m *Metrics) http() {
 	m.requests = m.counterVec("http_requests_total", "HTTP requests, by route.", "route", "method", "code")
 	m.duration = m.histogramVec("http_request_duration_seconds", "Time from request to the end of the answer.", routeBuckets, "route")
@@ -189,12 +195,12 @@ func (m *Metrics) rag() {
 func (m *Metrics) llm() {
 	calls := m.counterVec("llm_requests_total", "Calls of chat models, by outcome.", "model", "operation", "outcome")
 	response := m.histogramVec("llm_response_seconds", "Time of a whole answer of a chat model.", answerBuckets, "model")
-	m.firstWord = m.histogramVec("llm_time_to_first_token_seconds", "Time from the call to the first piece of text.", firstBuckets, "model")
+	first := m.histogramVec("llm_time_to_first_token_seconds", "Time from the call to the first piece of text.", firstBuckets, "model")
 	perToken := m.histogramVec("llm_time_per_output_token_seconds", "Time per token written, by the model server's own figures.", tokenBuckets, "model")
 	load := m.histogramVec("llm_load_duration_seconds", "Time a call waited for its model to be loaded, by the model server's own figures.", loadBuckets, "model")
 	m.tokens = m.counterVec("llm_tokens_total", "Tokens read and written, by the model server's own figures.", "model", "type")
 	own := newNames(maxTimed, func(name string) *times {
-		return &times{response: response.WithLabelValues(name), first: m.firstWord.WithLabelValues(name), perToken: perToken.WithLabelValues(name), load: load.WithLabelValues(name)}
+		return &times{response: response.WithLabelValues(name), first: first.WithLabelValues(name), perToken: perToken.WithLabelValues(name), load: load.WithLabelValues(name)}
 	})
 	m.models = newNames(maxNames, func(name string) *model {
 		return &model{

@@ -71,7 +71,9 @@ export function chart({ title, note, lines, stacked = false, format, least = 0 }
       mark.firstChild.textContent = `${clockExact(c.at)}: ${c.name} ${c.from} → ${c.to}`;
       parts.push(mark);
     }
-    drawn.forEach((line, i) => {
+    drawn.forEach((whole, i) => {
+      // A line that adds nothing to those below it would only paint them over.
+      const line = stacked ? whole.map((v, j) => (raw[i][j] > 0 || raw[i][j - 1] > 0 || raw[i][j + 1] > 0 ? v : null)) : whole;
       const below = stacked && i > 0 ? drawn[i - 1] : null;
       const floor = new Map(history.at.map((_, j) => [xs[j], y(below?.[j] ?? 0)]));
       for (const run of runs(xs, line.map((v) => (v === null ? null : y(v))))) {
