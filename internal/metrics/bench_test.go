@@ -133,11 +133,14 @@ func each[T any](b *testing.B, seq func() iter.Seq2[T, error]) {
 
 // BenchmarkScrape is what Prometheus's visit costs.
 func BenchmarkScrape(b *testing.B) {
-	m := fresh()
-	h := m.Handler()
-	req, _ := http.NewRequest(http.MethodGet, "/metrics", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(sink{http.Header{}}, req)
+	for name, m := range map[string]*Metrics{"fresh": fresh(), "largest": largest(b)} {
+		h := m.Handler()
+		req, _ := http.NewRequest(http.MethodGet, "/metrics", nil)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				h.ServeHTTP(sink{http.Header{}}, req)
+			}
+		})
 	}
 }

@@ -3,7 +3,6 @@ package metrics
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -23,11 +22,12 @@ type Flow struct {
 type Times struct{ Bounds, Cumulative []float64 }
 
 // watching are the routes by which people and machines look at the server: not what it is there for.
-var watching = []string{"/metrics", "/dashboard", "/api/dashboard", "/api/health", "/api/cache-stats", "/{$}", "/static/{path...}"}
-
-func isWatching(route string) bool {
-	return slices.Contains(watching, route) || strings.HasPrefix(route, "/health")
+var watching = []string{
+	"/metrics", "/dashboard", "/api/dashboard", "/health", "/health/live", "/health/ready", "/api/health", "/api/cache-stats",
+	"/api/circuit-breaker/metrics", "/api/connection-pool/metrics", "/api/semantic-cache/metrics", "/{$}", "/static/{path...}",
 }
+
+func isWatching(route string) bool { return slices.Contains(watching, route) }
 
 // questionRoutes are the routes of ours that answer questions.
 var questionRoutes = []string{"/api/query", streamRoute}

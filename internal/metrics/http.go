@@ -21,8 +21,11 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 		method, route = otherName, pattern
 	}
 	r := &routeMetrics{
-		route: route, method: method, requests: m.requests, duration: m.duration.WithLabelValues(route),
+		route: route, method: method, requests: m.requests,
 		leftByClient: m.leftByClient, leftByUpstream: m.leftByUpstream,
+	}
+	if !isWatching(route) {
+		r.duration = m.duration.WithLabelValues(route)
 	}
 	if strings.HasPrefix(route, gatewayRoutes) {
 		r.overhead, r.drawn = m.overhead, m.wholeAnswer
@@ -53,7 +56,7 @@ func (m *Metrics) Route(pattern string, next http.Handler) http.Handler {
 type routeMetrics struct {
 	route, method       string
 	requests            *prometheus.CounterVec
-	duration            prometheus.Observer
+	duration            prometheus.Observer // nil: the route only shows state
 	firstByte, overhead prometheus.Observer // nil: not of this route
 	drawn               prometheus.Observer // as above
 
@@ -88,10 +91,8 @@ const streamRoute = "/api/stream_query"
 func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
 	took, info := time.Since(w.start), rag.RequestOf(req.Context())
 	r.code(w.final()).Inc()
-	if e, ok := r.duration.(prometheus.ExemplarObserver); ok && info != nil && info.Trace != "" {
-		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": info.Trace})
-	} else {
-		r.duration.Observe(took.Seconds())
+	if r.duration != nil {
+		r.time(took, info)
 	}
 	if r.drawn != nil {
 		r.drawn.Observe(took.Seconds())
@@ -111,6 +112,15 @@ func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
 	case req.Context().Err() != nil:
 		r.leftByClient.Inc()
 	}
+}
+
+// time notes how long a request took, with its trace as the exemplar.
+func (r *routeMetrics) time(took time.Duration, info *rag.RequestInfo) {
+	if e, ok := r.duration.(prometheus.ExemplarObserver); ok && info != nil && info.Trace != "" {
+		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": info.Trace})
+		return
+	}
+	r.duration.Observe(took.Seconds())
 }
 
 // watchedWriter notes the status of an answer and the time of its first byte.

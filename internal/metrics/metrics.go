@@ -150,7 +150,7 @@ func fine() prometheus.Histogram {
 
 func (m *Metrics) http() {
 	m.requests = m.counterVec("http_requests_total", "HTTP requests, by route.", "route", "method", "code")
-	m.duration = m.histogramVec("http_request_duration_seconds", "Time from request to the end of the answer.", routeBuckets, "route")
+	m.duration = m.histogramVec("http_request_duration_seconds", "Time from request to the end of the answer, of routes that do more than show state.", routeBuckets, "route")
 	m.firstByte = m.histogramVec("http_time_to_first_byte_seconds", "Time from request to the first byte of the answer, of routes that stream.", byteBuckets, "route")
 	m.inFlight = m.gaugeVec("http_requests_in_flight", "HTTP requests that are being answered.").WithLabelValues()
 	m.overhead = m.histogramVec("gateway_overhead_seconds", "Time of a request of Ollama's or OpenAI's API that was not spent on the way to a model server, in its queue, or waiting for its bytes.", ownBuckets).WithLabelValues()

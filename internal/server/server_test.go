@@ -447,3 +447,20 @@ func (nobody) EmbedderFor(context.Context, string) (rag.Embedder, rag.EmbedderID
 type off struct{ rag.Recaller }
 
 func (off) On() bool { return false }
+
+// Each path has series of its own: more of them than this, and the largest configuration passes the budget of series (internal/metrics,
+// largest).
+func TestThePathsAreAsManyAsTheBudgetOfSeriesCounts(t *testing.T) {
+	paths := map[string]bool{}
+	New(Config{Observe: func(route string, next http.Handler) http.Handler {
+		_, path, found := strings.Cut(route, " ")
+		if !found {
+			path = route
+		}
+		paths[path] = true
+		return next
+	}})
+	if n := len(paths); n != 35 {
+		t.Errorf("%d paths: say so in routesOfOurs of internal/metrics too", n)
+	}
+}
