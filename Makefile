@@ -11,7 +11,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 
 EMBEDDERS ?= builtin
 
-.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-cache bench-embed game-day soak eval observe model cross clean real-ollama web-test
+.PHONY: build run test check unit e2e lint vet vuln fuzz bench bench-gateway bench-metrics bench-cache bench-embed game-day pictures soak eval observe model cross clean real-ollama web-test
 
 build: ## bin/ollama-rag
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/ollama-rag ./cmd/ollama-rag
@@ -61,6 +61,10 @@ bench-embed: ## the embedder in the binary beside ONNX Runtime and a real Ollama
 game-day: ## an incident in six scenes before a real Prometheus, most of an hour; writes docs/game-day.md and its pictures
 	mkdir -p assets/game-day
 	OLLAMA_RAG_BROWSER=$$(scripts/real-ollama.sh path)/browser GAME_DAY=$(CURDIR)/assets/game-day $(GO) test -tags gameday -run '^TestGameDay$$' -v -timeout 2h ./cmd/ollama-rag
+
+pictures: ## assets/page.png: the page with an answer, as a browser shows it (make game-day draws the dashboards)
+	mkdir -p assets
+	OLLAMA_RAG_BROWSER=$$(scripts/real-ollama.sh path)/browser OLLAMA_RAG_PICTURES=$(CURDIR)/assets $(GO) test -count 1 -run '^TestPageAnswers' ./cmd/ollama-rag
 
 soak: ## ten minutes of chaos, 100,000 streams
 	scripts/soak.sh

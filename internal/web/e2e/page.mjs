@@ -33,6 +33,7 @@ const stories = {
     await chip.click();
     const card = page.locator(".turn .passage.active");
     assert.match(await card.locator("mark").first().textContent(), SENTENCE);
+    await picture(page, "page");
     await card.getByText("Open document").click();
     const dialog = page.locator("dialog[open]");
     assert.match(await dialog.locator("mark").first().textContent(), SENTENCE);
