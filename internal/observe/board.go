@@ -113,9 +113,9 @@ func usersRow() Row {
 				{Expr: `histogram_quantile(0.99, sum by (le) (rate(ollama_rag_gateway_overhead_seconds_bucket[$__rate_interval]))) >= 0`, Legend: "p99"},
 				{Expr: `histogram_quantile(0.5, sum by (le) (rate(ollama_rag_gateway_overhead_seconds_bucket[$__rate_interval]))) >= 0`, Legend: "p50"},
 			}, Steps: []Step{{0, "green"}, {.001, "orange"}}},
-		{Title: "Routes", Description: "The time shown, by route.", Kind: Table, Width: 24, Height: 12,
+		{Title: "Routes", Description: "The time shown, by route: how many requests, how many of them were refused and failed, and how long they took (not of routes that only show state).", Kind: Table, Width: 24, Height: 12,
 			Queries: []Query{
-				{Expr: `sum by (route) (rate(ollama_rag_http_requests_total[$__range])) > 0`, Legend: "requests", Unit: "reqps"},
+				{Expr: `sum by (route) (increase(ollama_rag_http_requests_total[$__range])) > 0`, Legend: "requests", Unit: "short"},
 				{Expr: `sum by (route) (increase(ollama_rag_http_requests_total{code=~"4.."}[$__range])) > 0`, Legend: "refused (4xx)", Unit: "short"},
 				{Expr: `sum by (route) (increase(ollama_rag_http_requests_total{code=~"5.."}[$__range])) > 0`, Legend: "failed (5xx)", Unit: "short"},
 				{Expr: `histogram_quantile(0.5, sum by (le, route) (rate(ollama_rag_http_request_duration_seconds_bucket[$__range]))) >= 0`, Legend: "p50", Unit: "s"},
