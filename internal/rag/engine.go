@@ -151,7 +151,7 @@ func (e *Engine) ask(ctx context.Context, q asked, emit func(Event) error) error
 			return replay(emit, old.Recalled, old.status, t, start)
 		}
 		e.Cache.Missed(&old.Recalled, why)
-		if old.Spare && (why == StaleNewer || why == StaleRanking && old.status == CacheExact) {
+		if spare == nil && old.Spare && old.serves(why, req, shown) {
 			spare = &old.Recalled
 		}
 	}
@@ -228,6 +228,15 @@ type candidate struct {
 	Recalled
 	there  bool
 	status CacheStatus
+}
+
+// serves says whether an answer that was refused may be served where no model answers: only documents have overtaken it. The answer
+// to another question must be borne out by what is found now, newer passages or not.
+func (c candidate) serves(why Stale, req Request, shown []Hit) bool {
+	if c.status == CacheExact {
+		return why == StaleNewer || why == StaleRanking
+	}
+	return why == StaleNewer && !c.Withheld && Agree(req.Question, c.Answer, shown) == ""
 }
 
 // after puts an event before the first one that tells of an answer.

@@ -128,7 +128,25 @@ func TestLaw13WithoutAModelTheCacheAnswersInOrder(t *testing.T) {
 			w.hits[1] = hit(2, "When does the breaker open?")
 		}, CacheMiss, ""},
 		"a near one that the tier forbids": {func(w *world) { w.near = stale(w, func(r *Recalled) { r.Withheld = true }) }, CacheMiss, ""},
-		"nothing":                          {func(*world) {}, CacheMiss, ""},
+		"newer passages, a near one of another sentence": {func(w *world) {
+			w.near = stale(w, func(*Recalled) {})
+			newer(w)
+			w.hits[1] = hit(2, "When does the breaker open?")
+		}, CacheMiss, ""},
+		"newer passages, a near one of others": {func(w *world) {
+			w.near = stale(w, func(*Recalled) {})
+			newer(w)
+			w.hits = w.hits[2:]
+		}, CacheMiss, ""},
+		"newer passages, a near one that the tier forbids": {func(w *world) {
+			w.near = stale(w, func(r *Recalled) { r.Withheld = true })
+			newer(w)
+		}, CacheMiss, ""},
+		"expired, and a near one with newer passages": {func(w *world) {
+			w.exact, w.near = stale(w, expired), stale(w, func(r *Recalled) { r.Answer.Text = "of another question [1]" })
+			newer(w)
+		}, CacheStale, "old [1]"},
+		"nothing": {func(*world) {}, CacheMiss, ""},
 	} {
 		for where, fail := range map[string]func(*world){"known to be down": func(w *world) { w.modelErr = down }, "found to be down": func(w *world) { w.generateErr = down }} {
 			w := newWorld()
