@@ -316,7 +316,12 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 func worthKeeping(a Answer) bool { return !a.Degraded && a.DoneReason == "stop" }
 
 // repeatable says whether the same question would get the same answer again.
-func repeatable(req Request) bool { return req.Temperature == 0 || req.Seed != nil }
+func repeatable(req Request) bool { return Repeatable(req.Temperature, req.Seed) }
+
+// Repeatable says whether a model that is asked so says the same again. A negative seed is none to Ollama, which then draws one.
+func Repeatable(temperature float64, seed *int) bool {
+	return temperature == 0 || seed != nil && *seed >= 0
+}
 
 // replay serves a remembered answer as the same events that made it.
 func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, start time.Time) error {
