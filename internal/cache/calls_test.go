@@ -319,7 +319,10 @@ func TestLaw6AGenerationThatADeletionOvertakesIsNotKept(t *testing.T) {
 		{func(c *Calls) { // a new knowledge base of the same name counts from the start
 			_ = c.Apply(t.Context(), "kb", rag.Update{Change: 9})
 			c.Forget("kb")
+			_ = c.Apply(t.Context(), "kb", rag.Update{Change: 1})
 		}, 1},
+		{func(c *Calls) { c.Forget("kb") }, 0},
+		{func(c *Calls) { c.Forget("another") }, 1},
 	} {
 		calls := NewCalls(callsConfig)
 		listen(Generator{Generator: &teaches{teller{chunks: good}, func() { c.change(calls) }}, Calls: calls}, asked)
