@@ -424,6 +424,20 @@ func TestAnswersAreNeverServedAcrossKeys(t *testing.T) {
 			t.Errorf("%q: %d calls", caller, n)
 		}
 	}
+	synctest.Test(t, func(t *testing.T) { // nor while they are in flight
+		server := &speaker{wait: make(chan struct{})}
+		h, _, g := keeping(server, "all")
+		var all sync.WaitGroup
+		for _, caller := range []string{"", "a", "b", "b"} {
+			all.Go(func() { sendWith(h, rag.WithCaller(t.Context(), caller), chatPath, body) })
+			synctest.Wait()
+		}
+		close(server.wait)
+		all.Wait()
+		if n := server.count(); n != 3 || g.Coalesced() != 1 {
+			t.Errorf("in flight: %d calls, %d followed", n, g.Coalesced())
+		}
+	})
 }
 
 func TestLaw11TheRequestSaysWhatItWantsHereToo(t *testing.T) {
