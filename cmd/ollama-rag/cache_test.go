@@ -62,6 +62,47 @@ func TestLaw11TheWayOfAnAnswerIsSaidAndSteered(t *testing.T) {
 	}
 }
 
+func TestLaw2AnotherSpellingOfAQuestionIsTheSame(t *testing.T) {
+	_, h := scripted(t)
+	h.withDocs()
+	const made, composed, decomposed = `{"query":"Does the caf\u00e9 pay rent?"}`, `{"query":"  Does  the\n caf\u00e9 pay rent?\t"}`, `{"query":"Does the cafe\u0301 pay rent?"}`
+	h.cacheStatus(made)
+	for _, body := range []string{composed, decomposed} {
+		if got, _ := h.cacheStatus(body); !strings.Contains(got, "detail=exact") {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if got, _ := h.cacheStatus(`{"query":"Does the cafe pay rent?"}`); strings.Contains(got, "detail=exact") {
+		t.Errorf("another word: %s", got)
+	}
+}
+
+// What goes by whatever way goes out of the answer cache and out of what models said.
+func TestLaw6WhatIsDeletedOrClearedLeavesEveryCache(t *testing.T) {
+	_, h := scripted(t)
+	h.withDocs()
+	h.send("POST", "/api/dbs/create", `{"name":"other"}`)
+	h.upload("other", "pool.md", "The pool keeps 20 idle connections.")
+	words := func(db string) map[string]any { return map[string]any{"method": "bm25", "db": db} }
+	holds := func(when string, answers, generations int) {
+		t.Helper()
+		if a, c := h.cache.Stats().Size, h.calls.Stats().Size; a != answers || c != generations {
+			t.Errorf("%s: %d answers, %d generations; want %d, %d", when, a, c, answers, generations)
+		}
+	}
+	h.ask("How many connections has the pool?", words("other"))
+	h.ask("When is the rent due?", words("default"))
+	h.ask("How many failures open the breaker?", words("default"))
+	holds("all kept", 3, 3)
+	h.send("DELETE", "/api/docs", `{"sources":["breaker.md"]}`)
+	holds("a document deleted", 2, 2)
+	h.send("DELETE", "/api/dbs/other", "")
+	holds("a knowledge base deleted", 1, 1)
+	entry := h.ask("When is the rent due?", words("default"))["cache"].(map[string]any)["entry_id"]
+	h.send("POST", "/api/cache/clear", fmt.Sprintf(`{"entry":%q}`, entry))
+	holds("an entry cleared", 0, 0)
+}
+
 func TestLaw12TheCacheIsClearedWholeByBaseOrByEntry(t *testing.T) {
 	_, h := scripted(t)
 	h.withDocs()
