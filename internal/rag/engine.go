@@ -23,6 +23,7 @@ type Engine struct {
 	Worth         func(context.Context, EmbedderID) Worth // what an embedder is worth in each language; nil, or nil from it, where nobody has measured
 	Limits        Limits
 	Provider      string
+	Server        string // stands for the digest of a model that has none, for the cache key
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
 	Sampled      bool                         // answers that chance decided are remembered too
@@ -145,7 +146,7 @@ func (e *Engine) ask(ctx context.Context, q asked, emit func(Event) error) error
 			why, doubted = StaleContract, &old.Recalled
 		}
 		if why == "" {
-			if e.Cache.Served(old.Recalled, old.status, found.Change) && modelErr == nil {
+			if e.Cache.Served(old.Recalled, old.status, found.Change) && modelErr == nil && repeatable(req) { // what chance decides differs by chance
 				e.shadow(old.Recalled, prompt, shown)
 			}
 			return replay(emit, old.Recalled, old.status, t, start)

@@ -563,6 +563,11 @@ func TestEveryFieldThatCanChangeAnAnswerChangesItsKey(t *testing.T) {
 			t.Errorf("another %s has the same key", name)
 		}
 	}
+	other, nameless := newWorld().engine(), Model{Name: "llama"}
+	other.Server = "https://other/v1"
+	if other.cacheKey(request, kb, nameless) == e.cacheKey(request, kb, nameless) || other.cacheKey(request, kb, m) != base {
+		t.Error("the server tells models without a digest apart, and no others")
+	}
 }
 
 func fieldsOf(t reflect.Type, at []int) (paths [][]int) {

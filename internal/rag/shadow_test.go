@@ -47,6 +47,33 @@ func TestLaw10AServedAnswerIsMadeAgainOffThePathAndCompared(t *testing.T) {
 	}
 }
 
+// What chance decides differs by chance: it says nothing of the cache. Withheld answers to such questions are not compared either, so
+// that a tier which those closed would never open.
+func TestLaw10WhatChanceDecidesIsNotCompared(t *testing.T) {
+	for _, withheld := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.near, w.again = w.kept(), true
+			w.near.Withheld = withheld
+			w.shadows = NewShadows(func() bool { return true })
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); w.shadows.Run(ctx) }()
+			sampled := request
+			sampled.Temperature = .7
+			if _, _, _, err := w.run(t.Context(), sampled); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			stop()
+			<-done
+			if len(w.compared) != 0 {
+				t.Errorf("withheld is %t: %+v", withheld, w.compared)
+			}
+		})
+	}
+}
+
 func TestLaw10WithoutBudgetOrAWholeAnswerNothingIsCompared(t *testing.T) {
 	for name, spoil := range map[string]func(*world){
 		"no budget":   func(*world) {},
