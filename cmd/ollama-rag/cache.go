@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,6 +27,7 @@ func cacheCommand() *cobra.Command {
 		Long: "The answer cache is the running server's: without one there is little to see.",
 	}
 	var db, entry, model string
+	var logged bool
 	clearing := &cobra.Command{
 		Use: "clear", Short: "Remove kept answers: all, of one knowledge base, or one", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,11 +39,19 @@ func cacheCommand() *cobra.Command {
 	warming := &cobra.Command{
 		Use: "warm FILE", Short: "Ask the questions in a file, a line each, so that their answers are kept", Args: oneArg("one file is needed; - is the standard input"),
 		Long: `Asks each question the normal way, one after another: only what would be kept anyway is kept. Questions whose answer is there
-already cost nothing. Exit 1 if one of them has no answer that is kept.`,
+already cost nothing. Exit 1 if one of them has no answer that is kept.
+
+With --log FILE is a log that a server wrote with LOG_QUESTIONS=true, as text or JSON: what was asked and answered is asked again. The log does not say of
+which knowledge base.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withAPI(cmd, func(a *api) error { return warmCache(cmd, a, args[0], db, model) })
+			read := strings.TrimSpace
+			if logged {
+				read = loggedQuestion
+			}
+			return withAPI(cmd, func(a *api) error { return warmCache(cmd, a, args[0], read, db, model) })
 		},
 	}
+	warming.Flags().BoolVar(&logged, "log", false, "FILE is a server's log")
 	explaining := &cobra.Command{
 		Use: `explain "QUESTION"`, Short: "Show what the answer cache would do with a question, and why", Args: oneArg("one question is needed, in quotes"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -145,7 +156,46 @@ func clearCache(cmd *cobra.Command, a *api, db, entry string) error {
 // maxLine bounds a line of questions, in bytes: more than a question may be long, so that the server says so.
 const maxLine = 1 << 20
 
-func warmCache(cmd *cobra.Command, a *api, file, db, model string) (err error) {
+// loggedQuestion is what a line of the server's log says was asked and answered, empty where it says of no question.
+func loggedQuestion(line string) string {
+	var entry struct {
+		Status   int    `json:"status"`
+		Question string `json:"question"`
+	}
+	if json.Unmarshal([]byte(line), &entry) == nil {
+		if entry.Status != http.StatusOK {
+			return ""
+		}
+		return strings.TrimSpace(entry.Question)
+	}
+	_, text, found := strings.Cut(line, " question=")
+	if !found || !strings.Contains(line, " msg=request ") || !strings.Contains(line, " status=200 ") {
+		return ""
+	}
+	if quoted, err := strconv.QuotedPrefix(text); err == nil {
+		text, _ = strconv.Unquote(quoted) // it was found to be quoted
+	} else {
+		text, _, _ = strings.Cut(text, " ")
+	}
+	return strings.TrimSpace(text)
+}
+
+// readQuestions gives each question of a file once. It is read to its end before one is asked: asking may add to a log.
+func readQuestions(in io.Reader, read func(line string) string) (list []string, err error) {
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		if text := read(lines.Text()); text != "" && !seen[text] {
+			seen[text] = true
+			list = append(list, text)
+		}
+	}
+	return list, lines.Err()
+}
+
+// warmCache asks the questions in a file; read finds the one in a line, empty where there is none.
+func warmCache(cmd *cobra.Command, a *api, file string, read func(line string) string, db, model string) (err error) {
 	in := io.NopCloser(os.Stdin)
 	if file != "-" {
 		if in, err = os.Open(file); err != nil {
@@ -158,12 +208,13 @@ func warmCache(cmd *cobra.Command, a *api, file, db, model string) (err error) {
 		There   int      `json:"there"` // already
 		Refused []string `json:"refused"`
 	}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() && cmd.Context().Err() == nil {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" {
-			continue
+	questions, err := readQuestions(in, read)
+	if err != nil {
+		return err
+	}
+	for _, text := range questions {
+		if cmd.Context().Err() != nil {
+			break
 		}
 		stored, why := warm(cmd.Context(), a, question(text, db, model))
 		word := "kept"
@@ -184,7 +235,7 @@ func warmCache(cmd *cobra.Command, a *api, file, db, model string) (err error) {
 			}
 		}
 	}
-	if err := errors.Join(lines.Err(), cmd.Context().Err()); err != nil {
+	if err := cmd.Context().Err(); err != nil {
 		return err
 	}
 	if wantJSON(cmd) {
@@ -212,12 +263,12 @@ func warm(ctx context.Context, a *api, body map[string]any) (stored bool, why st
 		return false, err.Error()
 	case got.Cache.Stored:
 		return true, ""
+	case got.Notice != "": // an answer that is stale has an entry too
+		return false, got.Notice
 	case got.Cache.EntryID != "":
 		return false, ""
 	case got.Cache.Status == rag.CacheBypass:
 		return false, "the answer cache is off (USE_SEMANTIC_CACHE, POST /api/cache/config)"
-	case got.Notice != "":
-		return false, got.Notice
 	}
 	return false, fmt.Sprintf("its answer ended with %q, or the documents changed meanwhile", got.DoneReason)
 }

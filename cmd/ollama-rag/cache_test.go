@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -60,6 +62,47 @@ func TestLaw11TheWayOfAnAnswerIsSaidAndSteered(t *testing.T) {
 	if got := stream.header.Get("Cache-Status"); !strings.Contains(got, "; hit;") || stream.header.Get("Age") != "0" {
 		t.Errorf("stream: %q", got)
 	}
+}
+
+func TestLaw2AnotherSpellingOfAQuestionIsTheSame(t *testing.T) {
+	_, h := scripted(t)
+	h.withDocs()
+	const made, composed, decomposed = `{"query":"Does the caf\u00e9 pay rent?"}`, `{"query":"  Does  the\n caf\u00e9 pay rent?\t"}`, `{"query":"Does the cafe\u0301 pay rent?"}`
+	h.cacheStatus(made)
+	for _, body := range []string{composed, decomposed} {
+		if got, _ := h.cacheStatus(body); !strings.Contains(got, "detail=exact") {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if got, _ := h.cacheStatus(`{"query":"Does the cafe pay rent?"}`); strings.Contains(got, "detail=exact") {
+		t.Errorf("another word: %s", got)
+	}
+}
+
+// What goes by whatever way goes out of the answer cache and out of what models said.
+func TestLaw6WhatIsDeletedOrClearedLeavesEveryCache(t *testing.T) {
+	_, h := scripted(t)
+	h.withDocs()
+	h.send("POST", "/api/dbs/create", `{"name":"other"}`)
+	h.upload("other", "pool.md", "The pool keeps 20 idle connections.")
+	words := func(db string) map[string]any { return map[string]any{"method": "bm25", "db": db} }
+	holds := func(when string, answers, generations int) {
+		t.Helper()
+		if a, c := h.cache.Stats().Size, h.calls.Stats().Size; a != answers || c != generations {
+			t.Errorf("%s: %d answers, %d generations; want %d, %d", when, a, c, answers, generations)
+		}
+	}
+	h.ask("How many connections has the pool?", words("other"))
+	h.ask("When is the rent due?", words("default"))
+	h.ask("How many failures open the breaker?", words("default"))
+	holds("all kept", 3, 3)
+	h.send("DELETE", "/api/docs", `{"sources":["breaker.md"]}`)
+	holds("a document deleted", 2, 2)
+	h.send("DELETE", "/api/dbs/other", "")
+	holds("a knowledge base deleted", 1, 1)
+	entry := h.ask("When is the rent due?", words("default"))["cache"].(map[string]any)["entry_id"]
+	h.send("POST", "/api/cache/clear", fmt.Sprintf(`{"entry":%q}`, entry))
+	holds("an entry cleared", 0, 0)
 }
 
 func TestLaw12TheCacheIsClearedWholeByBaseOrByEntry(t *testing.T) {
@@ -158,6 +201,9 @@ func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 	data, docs, file := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "questions.txt")
 	writeFile(t, filepath.Join(docs, "breaker.md"), breakerText)
 	writeFile(t, file, "How many failures open the breaker?\n\n  How long does it stay open?  \r\n")
+	logged := file + ".log"
+	writeFile(t, logged, "listening on http://127.0.0.1:8000\ntime=2026-01-01T00:00:00Z level=INFO msg=request method=POST path=/api/query status=200 bytes=9 question=\"How long does it stay open?\"\n"+
+		"time=2026-01-01T00:00:01Z level=INFO msg=request method=POST path=/api/query status=200 bytes=9 question=\"How long does it stay open?\"\n")
 	if r := runProgram(t, data, env, "ingest", docs); r.code != 0 {
 		t.Fatalf("ingest: %+v", r)
 	}
@@ -170,10 +216,11 @@ func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 		{[]string{"cache", "explain", "How many failures open the breaker?"}, 0, []string{"outcome: miss", "no answer is kept"}},
 		{[]string{"cache", "warm", file}, 0, []string{"kept: How long does it stay open?\n", "2 kept, 0 there already, 0 not kept"}},
 		{[]string{"cache", "warm", file}, 0, []string{"there: How many", "0 kept, 2 there already, 0 not kept"}},
+		{[]string{"cache", "warm", "--log", logged}, 0, []string{"there: How long does it stay open?", "0 kept, 1 there already, 0 not kept"}},
 		{[]string{"cache", "explain", "How many failures  open the breaker?"}, 0, []string{"outcome: exact (threshold 0.95)", "1.000", "holds", "threshold"}},
 		{[]string{"cache", "explain", "What is the rent?"}, 0, []string{"outcome: miss", "How long does it stay open?"}},
 		{[]string{"cache", "explain", "--json", "How long does it stay open?"}, 0, []string{`"outcome": "exact"`, `"exact": true`}},
-		{[]string{"cache"}, 0, []string{"2 of 1000", "2 exact, 0 semantic (50.0 % of look-ups)"}},
+		{[]string{"cache"}, 0, []string{"2 of 1000", "3 exact, 0 semantic (60.0 % of look-ups)"}},
 		{[]string{"cache", "clear", "--entry", "none"}, 1, nil},
 		{[]string{"cache", "clear"}, 0, []string{"2 answers removed, 0 left"}},
 		{[]string{"cache", "stats", "--json"}, 0, []string{`"cleared": 2`}},
@@ -194,6 +241,53 @@ func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 	if r := runProgram(t, data, env, "cache", "warm", file); r.code != 1 || !strings.Contains(r.stdout, "0 kept, 0 there already, 2 not kept") || !strings.Contains(r.stdout, "not kept: How many failures open the breaker?\n  No language model answered") {
 		t.Errorf("without a model: %+v", r)
 	}
+}
+
+// The lines are those that slog's own handlers write of a request.
+func TestLaw12TheLoggedQuestionsAreFound(t *testing.T) {
+	for _, question := range []string{"How many failures open the breaker?", "breaker", "Say \"a = b\" question=x\nor what?", "Khi nào mở cầu dao?"} {
+		for _, format := range []string{"text", "json"} {
+			var out bytes.Buffer
+			var handler slog.Handler = slog.NewTextHandler(&out, nil)
+			if format == "json" {
+				handler = slog.NewJSONHandler(&out, nil)
+			}
+			log := slog.New(handler)
+			log.Info("request", "method", "POST", "path", "/api/query", "status", 200, "bytes", 9, "question", question, "error", "it broke off")
+			log.Info("request", "method", "POST", "path", "/api/query", "status", 504, "bytes", 9, "question", "refused")
+			log.Info("request", "method", "GET", "path", "/api/docs", "status", 200, "bytes", 9)
+			log.Warn("model 1 question=2", "status", 3)
+			var found []string
+			for line := range strings.Lines("listening on http://127.0.0.1:1\n" + out.String()) {
+				if got := loggedQuestion(line); got != "" {
+					found = append(found, got)
+				}
+			}
+			if !slices.Equal(found, []string{question}) {
+				t.Errorf("%s: %q, want %q in %s", format, found, question, out.String())
+			}
+		}
+	}
+}
+
+// A server's log grows by each question that is asked: asking while it is read would never end.
+func TestLaw12AFileIsReadBeforeAnythingIsAsked(t *testing.T) {
+	logged := &growing{left: 3}
+	list, err := readQuestions(logged, strings.TrimSpace)
+	if err != nil || !slices.Equal(list, []string{"a?", "b?"}) || logged.left != 0 {
+		t.Errorf("%q, %v, %d pieces left", list, err, logged.left)
+	}
+}
+
+// growing gives the same two questions in each of its pieces.
+type growing struct{ left int }
+
+func (g *growing) Read(p []byte) (int, error) {
+	if g.left == 0 {
+		return 0, io.EOF
+	}
+	g.left--
+	return copy(p, "a?\n\nb?\n"), nil
 }
 
 func TestTheSamePassagesAfterAChangeAskNoModel(t *testing.T) {

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ollama-rag/ollama-rag/internal/cache"
+	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 	"github.com/ollama-rag/ollama-rag/internal/search"
 	"github.com/ollama-rag/ollama-rag/internal/store"
@@ -243,5 +248,49 @@ func TestLaw6ADeletedPassageIsGoneBeforeAnybodyWasTold(t *testing.T) {
 	ask(rag.CacheMiss) // neither index nor cache has heard of it
 	if n := s.cache.Stats().Stale[rag.StaleGone]; n != 1 {
 		t.Errorf("%v", s.cache.Stats())
+	}
+}
+
+// A process that is killed between a deletion and what the caches write of it, or documents that come from a backup: what the caches'
+// file still shows of passages that are not there any more leaves it at the next start, not when its time is up.
+func TestLaw6WhatWentWhileNoCacheWasToldLeavesTheirFileAtTheStart(t *testing.T) {
+	stub, dir := ollamatest.New(t), t.TempDir()
+	stub.SetText("It says so [1].")
+	h := openAt(t, dir, stub.URL)
+	h.withDocs()
+	h.send("POST", "/api/dbs/create", `{"name":"other"}`)
+	h.upload("other", "breaker.md", breakerText)
+	words := map[string]any{"method": "bm25"}
+	h.ask("When is the rent due?", words)
+	h.ask("How many failures open the breaker?", words)
+	h.ask("How many failures open the breaker?", map[string]any{"method": "bm25", "db": "other"})
+	if a, c := h.cache.Stats().Size, h.calls.Stats().Size; a != 3 || c < 2 {
+		t.Fatalf("%d answers, %d generations", a, c)
+	}
+	h.closeNow()
+	st, err := store.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := st.Delete(t.Context(), "default", []string{"breaker.md"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(st.DeleteBase(t.Context(), "other"), st.Close()); err != nil {
+		t.Fatal(err)
+	}
+	h = openAt(t, dir, stub.URL)
+	if s, c := h.cache.Stats(), h.calls.Stats().Size; s.Size != 1 || s.Changed != 2 || c != 1 {
+		t.Errorf("%+v, %d generations", s, c)
+	}
+	h.closeNow()
+	file, err := os.ReadFile(filepath.Join(dir, "answers.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(file, []byte("How many failures")) || !bytes.Contains(file, []byte("When is the rent due")) {
+		t.Error("the file holds an answer from what was deleted, or not the one from what is there")
+	}
+	if how := openAt(t, dir, stub.URL).ask("When is the rent due?", words)["cache"].(map[string]any)["status"]; how != "exact" {
+		t.Errorf("what is there: %v", how)
 	}
 }

@@ -145,6 +145,9 @@ func (h *house) keepAnswers(ctx context.Context) {
 	if err == nil {
 		h.answers = answers
 		err = errors.Join(h.cache.Keep(ctx, answers, h.log), h.calls.Keep(ctx, answers, h.log))
+		if err := errors.Join(h.cache.Recheck(ctx, h.store), h.calls.Recheck(ctx, h.store)); err != nil {
+			h.log.Warn("look whether remembered answers show deleted passages", "error", err)
+		}
 	}
 	state, stateErr := h.store.Setting(ctx, contractSetting)
 	if stateErr != nil {

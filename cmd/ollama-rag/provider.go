@@ -62,7 +62,7 @@ func (h *house) answerers(common rag.Engine) engines {
 		if h.tracer != nil {
 			generator = h.tracer.Generator(generator)
 		}
-		engine.Provider, engine.Models = provider, models
+		engine.Provider, engine.Server, engine.Models = provider, server, models
 		engine.Generator = cache.Generator{Generator: generator, Calls: h.calls, Sampled: h.config.CacheSampled, Server: server}
 		all[provider] = &engine
 	}

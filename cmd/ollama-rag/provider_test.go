@@ -65,6 +65,23 @@ func TestAQuestionMayNameItsProvider(t *testing.T) {
 	}
 }
 
+// Its models have no digests: which server they are of must tell them apart, over a restart too.
+func TestLaw1AnotherOpenAIServersAnswersAreNotServed(t *testing.T) {
+	dir := t.TempDir()
+	for i, text := range []string{"It opens after 5 failures [1].", "It opens after five failures [1]."} {
+		url, _ := scriptedOpenAI(t, text)
+		_, h := scripted(t, "OLLAMA_RAG_DATA_DIR="+dir, "OPENAI_BASE_URL="+url, "OPENAI_API_KEY=sk-very-secret", "OPENAI_MODEL=small-1", "PROVIDER=openai")
+		h.withDocs()
+		for _, want := range []string{"miss", "exact"} {
+			a := h.ask("How many failures open the breaker?", nil)
+			if status := a["cache"].(map[string]any)["status"]; status != want || a["answer"] != text {
+				t.Errorf("server %d: %v %q, want %s", i, status, a["answer"], want)
+			}
+		}
+		h.closeNow()
+	}
+}
+
 func TestARefusedKeyIsNotRepeated(t *testing.T) {
 	url, status := scriptedOpenAI(t, "")
 	_, h := scripted(t, "OPENAI_BASE_URL="+url, "OPENAI_API_KEY=sk-very-secret", "OPENAI_MODEL=small-1", "PROVIDER=openai")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"math"
 	mrand "math/rand/v2"
 	"slices"
 	"sync"
@@ -258,11 +259,15 @@ func (c *Cache) Apply(_ context.Context, db string, u rag.Update) error {
 	return nil
 }
 
-// Forget follows the deletion of a knowledge base.
+// deleted is the newest change of a knowledge base that was deleted: no answer is as new. The first change of another one of its name
+// takes its place.
+const deleted = math.MaxUint64
+
+// Forget follows the deletion of a knowledge base. Answers that are under way from it are not kept.
 func (c *Cache) Forget(db string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.changes, db)
+	c.changes[db] = deleted
 	c.emptied.Add(uint64(c.drop(func(e *entry) bool { return e.key.DB == db })))
 }
 

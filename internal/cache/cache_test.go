@@ -254,11 +254,17 @@ func TestLaw6AnswersThatShowARemovedPassageLeave(t *testing.T) {
 	if _, how := look(c, key("now"), nil); how != "exact" {
 		t.Errorf("an answer from after the change: %s", how)
 	}
-	// A deleted knowledge base starts again from change 0.
+	// A deleted knowledge base leaves nothing, not by a question under way either. Another one of its name counts from the start.
 	c.Forget("kb")
-	c.Remember(key("now"), nil, 0, answer("d"))
+	if c.Remember(key("under way"), nil, 5, showing("e", 2)) || c.Stats().Size != 1 {
+		t.Error("an answer from a deleted knowledge base was kept")
+	}
+	if err := c.Apply(t.Context(), "kb", rag.Update{Change: 1, Add: []rag.Entry{entry(10, "h10")}}); err != nil {
+		t.Fatal(err)
+	}
+	c.Remember(key("now"), nil, 1, answer("d"))
 	if _, how := look(c, key("now"), nil); how != "exact" {
-		t.Errorf("after its deletion: %s", how)
+		t.Errorf("in a new one of the name: %s", how)
 	}
 }
 

@@ -133,12 +133,12 @@ func (c *Calls) Clear(db string) int {
 	return c.drop(func(call rag.KeptCall) bool { return db == "" || call.DB == db })
 }
 
-// Forget follows the deletion of a knowledge base.
+// Forget follows the deletion of a knowledge base. Answers that are under way from it are not kept.
 func (c *Calls) Forget(db string) {
-	c.Clear(db)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.changes, db)
+	c.changes[db] = deleted
+	c.mu.Unlock()
+	c.Clear(db)
 }
 
 // ClearPrompts removes the answers that were made from any knowledge base.

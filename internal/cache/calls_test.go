@@ -254,9 +254,10 @@ func TestThePromptThatWasAnsweredIsNotAskedAgain(t *testing.T) {
 }
 
 func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
-	sampled, seeded, seed := prompt, prompt, 7
+	sampled, seeded, unseeded, seed, none := prompt, prompt, prompt, 7, -1
 	sampled.Temperature = .8
 	seeded.Temperature, seeded.Seed = .8, &seed
+	unseeded.Temperature, unseeded.Seed = .8, &none
 	unknown, fresh, private := prompt, prompt, prompt
 	unknown.Digest, fresh.NoRecall, private.NoRecall, private.NoRemember = "", true, true, true
 	for name, c := range map[string]struct {
@@ -270,7 +271,8 @@ func TestLaw7OnlyGoodGenerationsAreKept(t *testing.T) {
 		"good": {chunks: good, prompt: prompt, kept: true}, "cut": {chunks: good[:2], prompt: prompt}, "failed": {chunks: good[:2], err: errors.New("x"), prompt: prompt},
 		"too long": {chunks: []rag.Chunk{{Text: "It"}, {Done: true, DoneReason: "length"}}, prompt: prompt}, "empty": {chunks: good[2:], prompt: prompt},
 		"sampled": {chunks: good, prompt: sampled}, "sampled, wanted": {chunks: good, prompt: sampled, all: true, kept: true}, "seeded": {chunks: good, prompt: seeded, kept: true},
-		"unknown model": {chunks: good, prompt: unknown}, "known server": {chunks: good, prompt: unknown, server: "https://x/v1", kept: true},
+		"a seed that is none": {chunks: good, prompt: unseeded},
+		"unknown model":       {chunks: good, prompt: unknown}, "known server": {chunks: good, prompt: unknown, server: "https://x/v1", kept: true},
 		"no-cache": {chunks: good, prompt: fresh, kept: true}, "no-store": {chunks: good, prompt: private},
 	} {
 		g := Generator{Generator: &teller{chunks: c.chunks, err: c.err}, Calls: NewCalls(callsConfig), Sampled: c.all, Server: c.server}
@@ -317,7 +319,10 @@ func TestLaw6AGenerationThatADeletionOvertakesIsNotKept(t *testing.T) {
 		{func(c *Calls) { // a new knowledge base of the same name counts from the start
 			_ = c.Apply(t.Context(), "kb", rag.Update{Change: 9})
 			c.Forget("kb")
+			_ = c.Apply(t.Context(), "kb", rag.Update{Change: 1})
 		}, 1},
+		{func(c *Calls) { c.Forget("kb") }, 0},
+		{func(c *Calls) { c.Forget("another") }, 1},
 	} {
 		calls := NewCalls(callsConfig)
 		listen(Generator{Generator: &teaches{teller{chunks: good}, func() { c.change(calls) }}, Calls: calls}, asked)

@@ -22,7 +22,7 @@ type Generator struct {
 
 // Generate implements rag.Generator.
 func (g Generator) Generate(ctx context.Context, p rag.Prompt) iter.Seq2[rag.Chunk, error] {
-	if p.NoRecall && p.NoRemember || p.Digest == "" && g.Server == "" || !g.Sampled && p.Temperature != 0 && p.Seed == nil {
+	if p.NoRecall && p.NoRemember || p.Digest == "" && g.Server == "" || !g.Sampled && !rag.Repeatable(p.Temperature, p.Seed) {
 		return g.Generator.Generate(ctx, p)
 	}
 	return func(yield func(rag.Chunk, error) bool) {

@@ -424,6 +424,20 @@ func TestAnswersAreNeverServedAcrossKeys(t *testing.T) {
 			t.Errorf("%q: %d calls", caller, n)
 		}
 	}
+	synctest.Test(t, func(t *testing.T) { // nor while they are in flight
+		server := &speaker{wait: make(chan struct{})}
+		h, _, g := keeping(server, "all")
+		var all sync.WaitGroup
+		for _, caller := range []string{"", "a", "b", "b"} {
+			all.Go(func() { sendWith(h, rag.WithCaller(t.Context(), caller), chatPath, body) })
+			synctest.Wait()
+		}
+		close(server.wait)
+		all.Wait()
+		if n := server.count(); n != 3 || g.Coalesced() != 1 {
+			t.Errorf("in flight: %d calls, %d followed", n, g.Coalesced())
+		}
+	})
 }
 
 func TestLaw11TheRequestSaysWhatItWantsHereToo(t *testing.T) {
@@ -502,6 +516,35 @@ func TestLaw9FollowersOfEveryFormShareOneCall(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is in flight may be an answer that is kept: who wants a fresh or a fresher one, or none of a model, does not follow it.
+func TestLaw9WhoWantsAnotherAnswerDoesNotFollow(t *testing.T) {
+	for control, calls := range map[string]int{"": 1, "no-cache": 3, "no-store": 3, "max-age=60": 2, "only-if-cached": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			server := &speaker{wait: make(chan struct{})}
+			h, _, g := keeping(server, "all")
+			f := form{chatPath, true, false}
+			var all sync.WaitGroup
+			all.Go(func() { sendWith(h, t.Context(), f.path, f.body()) })
+			synctest.Wait()
+			answers := make([]*httptest.ResponseRecorder, 2)
+			for i := range answers {
+				all.Go(func() { answers[i] = sendWith(h, t.Context(), f.path, f.body(), "Cache-Control", control) })
+			}
+			synctest.Wait()
+			close(server.wait)
+			all.Wait()
+			for _, w := range answers {
+				if want := control != "only-if-cached"; (w.Code == http.StatusOK) != want || want && heard(t, f, w).Text != " The <answer>" {
+					t.Errorf("%q: %d %s", control, w.Code, w.Body)
+				}
+			}
+			if n := server.count(); n != calls {
+				t.Errorf("%q: %d calls, want %d; %d followed", control, n, calls, g.Coalesced())
+			}
+		})
+	}
 }
 
 func TestAFollowerWhoseFormCannotBeMadeOfItAsksItself(t *testing.T) {

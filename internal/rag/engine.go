@@ -23,6 +23,7 @@ type Engine struct {
 	Worth         func(context.Context, EmbedderID) Worth // what an embedder is worth in each language; nil, or nil from it, where nobody has measured
 	Limits        Limits
 	Provider      string
+	Server        string // stands for the digest of a model that has none, for the cache key
 	// EmbedTimeout is how long a question waits for its vector before it is answered by words alone; 30 s where it is 0.
 	EmbedTimeout time.Duration
 	Sampled      bool                         // answers that chance decided are remembered too
@@ -145,13 +146,13 @@ func (e *Engine) ask(ctx context.Context, q asked, emit func(Event) error) error
 			why, doubted = StaleContract, &old.Recalled
 		}
 		if why == "" {
-			if e.Cache.Served(old.Recalled, old.status, found.Change) && modelErr == nil {
+			if e.Cache.Served(old.Recalled, old.status, found.Change) && modelErr == nil && repeatable(req) { // what chance decides differs by chance
 				e.shadow(old.Recalled, prompt, shown)
 			}
 			return replay(emit, old.Recalled, old.status, t, start)
 		}
 		e.Cache.Missed(&old.Recalled, why)
-		if old.Spare && (why == StaleNewer || why == StaleRanking && old.status == CacheExact) {
+		if spare == nil && old.Spare && old.serves(why, req, shown) {
 			spare = &old.Recalled
 		}
 	}
@@ -228,6 +229,15 @@ type candidate struct {
 	Recalled
 	there  bool
 	status CacheStatus
+}
+
+// serves says whether an answer that was refused may be served where no model answers: only documents have overtaken it. The answer
+// to another question must be borne out by what is found now, newer passages or not.
+func (c candidate) serves(why Stale, req Request, shown []Hit) bool {
+	if c.status == CacheExact {
+		return why == StaleNewer || why == StaleRanking
+	}
+	return why == StaleNewer && !c.Withheld && Agree(req.Question, c.Answer, shown) == ""
 }
 
 // after puts an event before the first one that tells of an answer.
@@ -307,7 +317,12 @@ func (e *Engine) generate(ctx context.Context, req Request, p Prompt, a *Answer,
 func worthKeeping(a Answer) bool { return !a.Degraded && a.DoneReason == "stop" }
 
 // repeatable says whether the same question would get the same answer again.
-func repeatable(req Request) bool { return req.Temperature == 0 || req.Seed != nil }
+func repeatable(req Request) bool { return Repeatable(req.Temperature, req.Seed) }
+
+// Repeatable says whether a model that is asked so says the same again. A negative seed is none to Ollama, which then draws one.
+func Repeatable(temperature float64, seed *int) bool {
+	return temperature == 0 || seed != nil && *seed >= 0
+}
 
 // replay serves a remembered answer as the same events that made it.
 func replay(emit func(Event) error, r Recalled, status CacheStatus, t Timings, start time.Time) error {

@@ -406,7 +406,7 @@ func TestANamedModelIsTriedEvenWhereTheListCannotBeRead(t *testing.T) {
 }
 
 func TestOnlyWholeRepeatableAnswersAreRemembered(t *testing.T) {
-	seed := 1
+	seed, none := 1, -1
 	for _, c := range []struct {
 		name string
 		set  func(*world, *Request)
@@ -417,6 +417,7 @@ func TestOnlyWholeRepeatableAnswersAreRemembered(t *testing.T) {
 		{"no reason given", func(w *world, _ *Request) { w.done.DoneReason = "" }, false},
 		{"sampled", func(_ *world, r *Request) { r.Temperature = .7 }, false},
 		{"sampled with a seed", func(_ *world, r *Request) { r.Temperature, r.Seed = .7, &seed }, true},
+		{"sampled with a seed that is none", func(_ *world, r *Request) { r.Temperature, r.Seed = .7, &none }, false},
 		{"unwanted", func(_ *world, r *Request) { r.NoRemember = true }, false},
 		{"asked afresh", func(_ *world, r *Request) { r.NoRecall = true }, true},
 		{"cache off", func(w *world, _ *Request) { w.off = true }, false},
@@ -561,6 +562,11 @@ func TestEveryFieldThatCanChangeAnAnswerChangesItsKey(t *testing.T) {
 		if other.cacheKey(request, kb, m) == base {
 			t.Errorf("another %s has the same key", name)
 		}
+	}
+	other, nameless := newWorld().engine(), Model{Name: "llama"}
+	other.Server = "https://other/v1"
+	if other.cacheKey(request, kb, nameless) == e.cacheKey(request, kb, nameless) || other.cacheKey(request, kb, m) != base {
+		t.Error("the server tells models without a digest apart, and no others")
 	}
 }
 

@@ -114,3 +114,46 @@ func TestAcrossLanguagesTheSentenceThatMeansTheQuestionIsQuoted(t *testing.T) {
 		t.Errorf("%v of a passage without a sentence", span)
 	}
 }
+
+// speller is an embedder that writes down what it was asked for, and answers with a vector of its own.
+type speller struct {
+	id    EmbedderID
+	value float32
+	asked int
+}
+
+func (s *speller) EmbedderFor(context.Context, string) (Embedder, EmbedderID, error) {
+	return s, s.id, nil
+}
+
+func (s *speller) Embed(context.Context, Purpose, []string) ([][]float32, error) {
+	s.asked++
+	return [][]float32{{s.value}}, nil
+}
+
+func TestLaw3TheCachesVectorsAreItsOwnEmbedders(t *testing.T) {
+	own := EmbedderID{Name: "builtin", Digest: "d", Dimension: 1, Prefix: "query: |passage: "}
+	for name, c := range map[string]struct {
+		base   EmbedderID
+		shared bool
+	}{
+		"the same":            {own, true},
+		"under another name":  {EmbedderID{Name: "file:x", Digest: "d", Dimension: 1, Prefix: own.Prefix}, true},
+		"another model":       {EmbedderID{Name: "builtin", Digest: "e", Dimension: 1, Prefix: own.Prefix}, false},
+		"with other prefixes": {EmbedderID{Name: "builtin", Digest: "d", Dimension: 1}, false},
+	} {
+		e := newWorld().engine()
+		cache := &speller{id: own, value: 2}
+		e.CacheEmbedder = cache
+		got := e.cacheVector(t.Context(), request, KnowledgeBase{Embedder: c.base}, []float32{1})
+		if want := float32(2); len(got) != 1 || (got[0] != want) != c.shared || (cache.asked == 0) != c.shared {
+			t.Errorf("%s: %v, asked %d times", name, got, cache.asked)
+		}
+	}
+	e := newWorld().engine()
+	cache := &speller{id: own, value: 2}
+	e.CacheEmbedder = cache
+	if got := e.cacheVector(t.Context(), request, KnowledgeBase{Embedder: own}, nil); len(got) != 1 || got[0] != 2 {
+		t.Errorf("where the question has no vector, as with bm25: %v", got)
+	}
+}

@@ -313,6 +313,19 @@ func TestLaw9QuestionsThatDifferOrBypassTheCacheDoNotJoin(t *testing.T) {
 			t.Errorf("%d calls", c.calls)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // what is in flight is not kept yet
+		c := &choir{words: 3}
+		kept := request
+		kept.OnlyIfCached = true
+		for i, h := range chorus(t, c.engine(), []Request{request, kept, request}, stay) {
+			if wants := i == 1; wants && CodeOf(h.err) != CodeNotCached || !wants && h.text != c.song() {
+				t.Errorf("%d, only if kept: %+v", i, h)
+			}
+		}
+		if c.calls != 1 {
+			t.Errorf("%d calls", c.calls)
+		}
+	})
 	synctest.Test(t, func(t *testing.T) { // documents changed meanwhile
 		c := &choir{words: 3}
 		e := c.engine()

@@ -1,6 +1,7 @@
 package rag
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -14,7 +15,7 @@ func (e *Engine) cacheKey(req Request, kb KnowledgeBase, m Model) CacheKey {
 	limits := e.Limits.Fit(m)
 	s := make(scope, 0, 512)
 	s.number(uint64(kb.ID), kb.Since, uint64(kb.Embedder.Dimension), uint64(limits.NumCtx), uint64(limits.MaxTokens), uint64(req.K), math.Float64bits(req.RRFK), math.Float64bits(req.Temperature))
-	s.text(kb.Embedder.Name, kb.Embedder.Digest, kb.Embedder.Prefix, e.Provider, m.Name, m.Digest, PromptVersion, string(req.Method), strconv.FormatBool(req.RRF))
+	s.text(kb.Embedder.Name, kb.Embedder.Digest, kb.Embedder.Prefix, e.Provider, m.Name, cmp.Or(m.Digest, e.Server), PromptVersion, string(req.Method), strconv.FormatBool(req.RRF))
 	for _, list := range [][]string{req.Filter.Languages, req.Filter.Versions, req.Filter.Sources} {
 		list = sorted(list)
 		s.number(uint64(len(list)))

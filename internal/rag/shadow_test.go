@@ -47,6 +47,33 @@ func TestLaw10AServedAnswerIsMadeAgainOffThePathAndCompared(t *testing.T) {
 	}
 }
 
+// What chance decides differs by chance: it says nothing of the cache. Withheld answers to such questions are not compared either, so
+// that a tier which those closed would never open.
+func TestLaw10WhatChanceDecidesIsNotCompared(t *testing.T) {
+	for _, withheld := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.near, w.again = w.kept(), true
+			w.near.Withheld = withheld
+			w.shadows = NewShadows(func() bool { return true })
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); w.shadows.Run(ctx) }()
+			sampled := request
+			sampled.Temperature = .7
+			if _, _, _, err := w.run(t.Context(), sampled); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			stop()
+			<-done
+			if len(w.compared) != 0 {
+				t.Errorf("withheld is %t: %+v", withheld, w.compared)
+			}
+		})
+	}
+}
+
 func TestLaw10WithoutBudgetOrAWholeAnswerNothingIsCompared(t *testing.T) {
 	for name, spoil := range map[string]func(*world){
 		"no budget":   func(*world) {},
@@ -128,7 +155,25 @@ func TestLaw13WithoutAModelTheCacheAnswersInOrder(t *testing.T) {
 			w.hits[1] = hit(2, "When does the breaker open?")
 		}, CacheMiss, ""},
 		"a near one that the tier forbids": {func(w *world) { w.near = stale(w, func(r *Recalled) { r.Withheld = true }) }, CacheMiss, ""},
-		"nothing":                          {func(*world) {}, CacheMiss, ""},
+		"newer passages, a near one of another sentence": {func(w *world) {
+			w.near = stale(w, func(*Recalled) {})
+			newer(w)
+			w.hits[1] = hit(2, "When does the breaker open?")
+		}, CacheMiss, ""},
+		"newer passages, a near one of others": {func(w *world) {
+			w.near = stale(w, func(*Recalled) {})
+			newer(w)
+			w.hits = w.hits[2:]
+		}, CacheMiss, ""},
+		"newer passages, a near one that the tier forbids": {func(w *world) {
+			w.near = stale(w, func(r *Recalled) { r.Withheld = true })
+			newer(w)
+		}, CacheMiss, ""},
+		"expired, and a near one with newer passages": {func(w *world) {
+			w.exact, w.near = stale(w, expired), stale(w, func(r *Recalled) { r.Answer.Text = "of another question [1]" })
+			newer(w)
+		}, CacheStale, "old [1]"},
+		"nothing": {func(*world) {}, CacheMiss, ""},
 	} {
 		for where, fail := range map[string]func(*world){"known to be down": func(w *world) { w.modelErr = down }, "found to be down": func(w *world) { w.generateErr = down }} {
 			w := newWorld()
