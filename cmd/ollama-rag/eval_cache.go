@@ -68,7 +68,11 @@ func evaluateCache(ctx context.Context, f evalFlags, asJSON bool) error {
 		if r.Threshold == 0 {
 			threshold = "folds"
 		}
-		fmt.Printf("%-44s %9s %6d %6d %9.3f %9.3f  %.3f to %.3f\n", r.Checks, threshold, r.Right, r.Wrong, r.HitRate, r.Precision, r.Low, r.High)
+		precision := fmt.Sprintf("%9.3f  %.3f to %.3f", r.Precision, r.Low, r.High)
+		if r.Right+r.Wrong == 0 {
+			precision = "        -  nothing served"
+		}
+		fmt.Printf("%-44s %9s %6d %6d %9.3f %s\n", r.Checks, threshold, r.Right, r.Wrong, r.HitRate, precision)
 	}
 	if !asJSON {
 		printGuards(candidates)

@@ -95,6 +95,7 @@ func plainID(id string) bool {
 func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) {
 	level := slog.LevelInfo
 	switch {
+	case rag.CodeOf(rec.err) == rag.CodeNotCached: // what the client asked for, though HTTP has it a 504
 	case rec.status >= 500, rec.status < 400 && rec.err != nil && !errors.Is(rec.err, context.Canceled): // the latter broke off
 		level = slog.LevelError
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rec.status < 400:
