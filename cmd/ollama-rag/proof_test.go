@@ -26,7 +26,6 @@ var rightlyEmpty = map[string]string{
 	"alert OllamaRAGTokensSlow":        "compares with hours ago",
 	"alert OllamaRAGCacheHitsGone":     "compares with a day ago",
 	"alert OllamaRAGDocumentsGone":     "compares with an hour ago",
-	"alert OllamaRAGDialsFail":         "its `unless` leaves no host once comparisons are 0 or 1",
 }
 
 // TestEveryExpressionFindsItsSeriesUnderTraffic is the proof that no panel, rule or page reads a name that is not there, or asks for

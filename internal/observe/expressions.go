@@ -11,7 +11,8 @@ type Expression struct {
 	Expr  string // with Grafana's variables in it
 }
 
-// Expressions are all of them. An alert's conditions are made 0 or 1, so that what it compares must be there though nothing fires.
+// Expressions are all of them. An alert's conditions are made 0 or 1, so that what it compares must be there though nothing fires; what
+// keeps it from firing (unless) is an expression of its own.
 func Expressions() []Expression {
 	all := Dashboard().expressions()
 	for _, g := range Rules() {
@@ -19,11 +20,17 @@ func Expressions() []Expression {
 			all = append(all, Expression{"record " + r.Name, r.Expr})
 		}
 		for _, a := range g.Alerts {
-			all = append(all, Expression{"alert " + a.Name, comparison.ReplaceAllString(a.Expr, "$1 bool ")})
+			where := "alert " + a.Name
+			for _, part := range unless.Split(comparison.ReplaceAllString(a.Expr, "$1 bool "), -1) {
+				all = append(all, Expression{where, part})
+				where = "alert " + a.Name + ", unless"
+			}
 		}
 	}
 	return all
 }
+
+var unless = regexp.MustCompile(`\s+unless\s+(?:(?:on|ignoring)\s*\([^)]*\)\s*)?`)
 
 var comparison = regexp.MustCompile(`(==|!=|<=|>=|<|>)\s`)
 
