@@ -50,5 +50,8 @@ func (s *scope) text(list ...string) {
 }
 
 func sorted(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
 	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
