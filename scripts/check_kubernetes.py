@@ -40,6 +40,8 @@ for document in yaml.safe_load_all(pathlib.Path(manifests).read_text()):
         jsonschema.validate(document, closed(schemas[key]))
     else:
         kubernetes_validate.validate(document, version, strict=True)
+    if document["kind"] == "StatefulSet":  # else Kubernetes fills the environment with what looks like settings
+        assert document["spec"]["template"]["spec"].get("enableServiceLinks") is False, "enableServiceLinks is not false"
     seen.append(document["kind"])
 for kind in ("Service", "StatefulSet", "ServiceMonitor", "PrometheusRule", "ConfigMap"):
     assert kind in seen, f"no {kind} among {seen}"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -40,12 +41,16 @@ func doctor(cmd *cobra.Command, _ []string) error {
 		return report(cmd, checks)
 	}
 	checks = append(checks, check{"settings", "ok", "all settings are sound"})
+	_, missing := os.Stat(c.DataDir)
 	a, err := connect(cmd)
 	if err != nil {
 		checks = append(checks, check{"data folder", "fail", err.Error()})
 		return report(cmd, checks)
 	}
 	where := c.DataDir + ", opened here: no server runs"
+	if missing != nil {
+		where = c.DataDir + ", made just now: a server that runs already has another one, which OLLAMA_RAG_DATA_DIR names"
+	}
 	if a.base != "http://ollama-rag" {
 		where = c.DataDir + ", held by the server at " + a.base
 	}

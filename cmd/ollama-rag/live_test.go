@@ -137,3 +137,25 @@ func TestAServerTakesSamplesByItself(t *testing.T) {
 	stop(nil)
 	<-ended
 }
+
+// A host that dies while nobody asks anything is seen by whoever opens the page.
+func TestTheLivePageSeesAnIdleHostDie(t *testing.T) {
+	stub, h := scripted(t)
+	h.live.Take()
+	if v := h.picture(""); v.Status.Look != "good" {
+		t.Fatalf("%+v", v.Status)
+	}
+	stub.Refuse()
+	deadline := time.After(20 * time.Second) // hosts are asked every five seconds at most
+	for {
+		v := h.picture("")
+		if v.Status.Look == "bad" && strings.HasPrefix(v.Status.Text, "No model server answers") && v.Hosts[0].Look == "bad" {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%+v", v)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

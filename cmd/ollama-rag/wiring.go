@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/ollama-rag/ollama-rag/internal/embed"
 	"github.com/ollama-rag/ollama-rag/internal/gateway"
@@ -212,6 +213,13 @@ func (h *house) callStats() rag.CallStats {
 func (h *house) liveSources() live.Sources {
 	s := live.Sources{
 		Hosts: h.servers, Queue: h.waiting, Cache: func() rag.CacheStats { return h.seenCache().Stats() }, Ingest: func() ingest.Stats { return h.ingest.Stats() }, Store: h.store.Ping,
+	}
+	s.Look = func(ctx context.Context) {
+		var all sync.WaitGroup
+		for _, host := range h.upstream.Stats() {
+			all.Go(func() { _, _ = h.upstream.Probe(ctx, host.Label) }) // what came of it stands in Stats
+		}
+		all.Wait()
 	}
 	if h.config.Metrics {
 		s.Flow = func() metrics.Flow { return h.metrics.Flow() }

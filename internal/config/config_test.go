@@ -322,3 +322,23 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatKubernetesMakesOfAServiceIsNoSetting(t *testing.T) {
+	h := newHouse(t, "", "")
+	if _, _, err := h.load(nil, "OLLAMA_RAG_SERVICE_HOST=10.0.0.1", "OLLAMA_RAG_SERVICE_PORT=8000", "OLLAMA_RAG_SERVICE_PORT_HTTP=8000", "OLLAMA_RAG_PORT=tcp://10.0.0.1:8000",
+		"OLLAMA_RAG_PORT_8000_TCP=tcp://10.0.0.1:8000", "OLLAMA_RAG_PORT_8000_TCP_PROTO=tcp", "OLLAMA_RAG_PORT_8000_TCP_ADDR=10.0.0.1"); err != nil {
+		t.Error(err)
+	}
+	for _, typo := range []string{"OLLAMA_RAG_PORTS=1", "OLLAMA_RAG_SERVICE=1", "OLLAMA_RAG_PORT_NUMBER=1"} {
+		if _, _, err := h.load(nil, typo); err == nil {
+			t.Errorf("%s was taken", typo)
+		}
+	}
+}
+
+func TestAFileOfKeysThatCannotBeReadIsSaidWithItsCause(t *testing.T) {
+	_, _, err := newHouse(t, "", "").load(nil, "API_KEYS=@/no/such/file-of-keys")
+	if err == nil || !strings.Contains(err.Error(), "cannot be read: no such file") || strings.Contains(err.Error(), "file-of-keys") {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -82,7 +83,10 @@ func secrets(p *[]string, env, help string, check func(string) error) *Setting {
 		if file, ok := strings.CutPrefix(v, "@"); ok {
 			data, err := os.ReadFile(file)
 			if err != nil {
-				return errors.New("its file cannot be read")
+				if cause, ok := errors.AsType[*fs.PathError](err); ok {
+					err = cause.Err // without the path: it may be a key that somebody wrote behind an @
+				}
+				return fmt.Errorf("the file that it names behind the @ cannot be read: %w", err)
 			}
 			v = strings.Join(strings.Fields(string(data)), ",")
 		}

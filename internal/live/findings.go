@@ -139,6 +139,8 @@ func standing(h *upstream.HostStats) (Look, string) {
 		return Warn, "is tried again with a few calls"
 	case h.Down:
 		return Bad, "does not answer"
+	case h.Requests == 0:
+		return Good, "was not asked yet"
 	case h.Cooling:
 		return Warn, "is asked last: it failed a moment ago"
 	}

@@ -22,12 +22,19 @@ import (
 // parts are the sources of a recorder, as a test sets them.
 type parts struct {
 	mu     sync.Mutex
+	looks  int // how often the hosts were asked
 	hosts  []upstream.HostStats
 	queue  upstream.QueueStats
 	cache  rag.CacheStats
 	ingest ingest.Stats
 	store  error
 	flow   metrics.Flow
+}
+
+func (p *parts) look(context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.looks++
 }
 
 func (p *parts) sources() Sources {
@@ -37,6 +44,7 @@ func (p *parts) sources() Sources {
 		},
 		Queue: func() upstream.QueueStats { return read(p, func() upstream.QueueStats { return p.queue }) },
 		Cache: func() rag.CacheStats { return read(p, func() rag.CacheStats { return p.cache }) }, Ingest: func() ingest.Stats { return read(p, func() ingest.Stats { return p.ingest }) },
+		Look:  func(context.Context) {},
 		Store: func(context.Context) error { return read(p, func() error { return p.store }) }, Flow: func() metrics.Flow { return read(p, func() metrics.Flow { return p.flow }) },
 	}
 }
@@ -49,7 +57,7 @@ func read[T any](p *parts, what func() T) T {
 
 // host is a model host that answers.
 func host(name string) upstream.HostStats {
-	return upstream.HostStats{Label: name, URL: "http://" + name, BreakerEnabled: true, Version: "0.17.4"}
+	return upstream.HostStats{Label: name, URL: "http://" + name, BreakerEnabled: true, Version: "0.17.4", Requests: 1}
 }
 
 // took is a histogram of answers that took just under the given seconds each.
@@ -305,6 +313,25 @@ func TestASummaryOfGoodTimes(t *testing.T) {
 		want := "12 requests in the last minute, the first word after 3.0 s, 50 % from the cache."
 		if got := r.View(t.Context(), time.Time{}).Status; got.Text != "All is well." || got.Hint != want {
 			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// Hosts are asked because somebody looks, and not more often for many who do.
+func TestWhoLooksHasTheHostsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &parts{hosts: []upstream.HostStats{host("a")}}
+		r := run(t, p, 3, func(int) {})
+		if p.looks != 0 {
+			t.Errorf("asked %d times though nobody looked", p.looks)
+		}
+		for range 10 {
+			r.View(t.Context(), time.Time{})
+		}
+		time.Sleep(Every)
+		r.View(t.Context(), time.Time{})
+		if p.looks != 2 {
+			t.Errorf("asked %d times", p.looks)
 		}
 	})
 }

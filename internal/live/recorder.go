@@ -21,7 +21,7 @@ const (
 	Every      = 5 * time.Second
 	Kept       = 720             // samples
 	KeptChange = 500             // changes of breakers
-	storeWait  = 2 * time.Second // how long a sample waits for the store
+	lookWait   = 2 * time.Second // how long a view waits for store and hosts
 )
 
 // Sources are the parts that are read.
@@ -31,6 +31,7 @@ type Sources struct {
 	Cache  func() rag.CacheStats
 	Ingest func() ingest.Stats
 	Store  func(context.Context) error // whether the store answers
+	Look   func(context.Context)       // asks the model hosts whether they live: what Hosts says of idle ones is as old as the last call
 	Flow   func() metrics.Flow         // nil: METRICS_ENABLED is false
 }
 
@@ -42,6 +43,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	samples []sample // oldest first
 	changes []breaker.Change
+	looked  time.Time // when hosts were last asked
 }
 
 // sample is what was counted up to a moment, and how things stood at it.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
@@ -144,10 +145,9 @@ func whole(s *sample) metrics.Times     { return s.flow.Whole }
 
 // View is the picture with the samples that were taken after since, all of them where that is zero.
 func (r *Recorder) View(ctx context.Context, since time.Time) View {
-	storeCtx, cancel := context.WithTimeout(ctx, storeWait)
-	defer cancel()
+	store := r.look(ctx)
 	now := state{
-		at: time.Now(), store: r.sources.Store(storeCtx), hosts: r.sources.Hosts(), cache: r.sources.Cache(), ingest: r.sources.Ingest(),
+		at: time.Now(), store: store, hosts: r.sources.Hosts(), cache: r.sources.Cache(), ingest: r.sources.Ingest(),
 	}
 	r.mu.Lock()
 	samples, changes := slices.Clone(r.samples), slices.Clone(r.changes)
@@ -170,6 +170,25 @@ func (r *Recorder) View(ctx context.Context, since time.Time) View {
 		v.Hosts = append(v.Hosts, hostView(&now.hosts[i]))
 	}
 	return v
+}
+
+// look asks the store, and the hosts unless somebody else just did, whether they are there.
+func (r *Recorder) look(ctx context.Context) (store error) {
+	ctx, cancel := context.WithTimeout(ctx, lookWait)
+	defer cancel()
+	r.mu.Lock()
+	due := time.Since(r.looked) >= Every
+	if due {
+		r.looked = time.Now()
+	}
+	r.mu.Unlock()
+	var asking sync.WaitGroup
+	if due {
+		asking.Go(func() { r.sources.Look(ctx) })
+	}
+	store = r.sources.Store(ctx)
+	asking.Wait()
+	return store
 }
 
 // point adds what sample i shows to each line.
