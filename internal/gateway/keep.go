@@ -193,19 +193,34 @@ func (g *Gateway) listen(resp *http.Response, h *hearing, complete func(part) pa
 		return
 	}
 	lines := bufio.NewReaderSize(resp.Body, heldFrame)
+	var last *part // the frame that says that the stream ends: its client has it once the answer is kept, since it may ask again at once
 	for {
 		frame, err := nextFrame(lines, end)
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if last != nil && (len(frame) > 0 || err != nil && !ended) { // it was not the last
+			if !yield(*last, nil) {
+				return
+			}
+			last = nil
+		}
+		if err != nil && !ended {
 			yield(part{}, err)
 			return
 		}
 		if len(frame) > 0 {
-			if usage := h.take(frame); !yield(part{raw: frame, usage: usage}, nil) {
+			p := part{raw: frame}
+			p.usage = h.take(frame)
+			if h.over {
+				last = &p
+			} else if !yield(p, nil) {
 				return
 			}
 		}
-		if err != nil {
-			yield(complete(part{}), nil)
+		if ended {
+			if last == nil {
+				last = &part{}
+			}
+			yield(complete(*last), nil)
 			return
 		}
 	}

@@ -92,6 +92,7 @@ type hearing struct {
 	ended    bool      // by itself
 	counted  bool      // its usage is known
 	closed   bool      // by OpenAI's last event; all others need none
+	over     bool      // the stream has said that it ends
 }
 
 func hear(path string, stream bool) *hearing {
@@ -110,7 +111,7 @@ func (h *hearing) take(frame []byte) (usage bool) {
 			frame = bytes.TrimSpace(data)
 		}
 		if string(frame) == "[DONE]" {
-			h.closed = true
+			h.closed, h.over = true, true
 			return false
 		}
 		return h.takeV1(frame)
@@ -133,6 +134,7 @@ func (h *hearing) takeNative(frame []byte) {
 	}
 	s.Model, s.Created = f.Model, f.CreatedAt
 	if f.Done {
+		h.over = true
 		h.ended, s.Context, s.Metrics = f.DoneReason == stopReason, f.Context, f.Metrics
 		h.odd = h.odd || !h.ended
 	}
