@@ -78,7 +78,7 @@ var scenes = []scene{
 	{
 		Name: "back", Title: "It comes back", Row: "Resilience", length: 8 * time.Minute, load: traffic{again: 40, fresh: 20, gateway: 20},
 		Did:    "It is started again on the same address. Nothing is done to ollama-rag.",
-		Notice: "With one model host the open time stands, and after these minutes it is five minutes long: only the first call after it finds out that the server is back. Nobody has to do anything, but whoever looks can end it at once (`POST /breakers/reset` on `DEBUG_ADDR`); of several hosts each is asked for its version every two seconds and is in use again within five. Alerts about the state end with it; those about the error budget go on while the budget of the last hour is spent, which is what they are for.",
+		Notice: "With one model host the open time stands, which doubles with every vain try, up to five minutes: only the first call after it finds out that the server is back. Nobody has to do anything, but whoever looks can end it at once (`POST /breakers/reset` on `DEBUG_ADDR`); of several hosts each is asked for its version every two seconds and is in use again within five. Alerts about the state end with it; those about the error budget go on while the budget of the last hour is spent, which is what they are for.",
 		do: func(t *testing.T, s *ollamatest.Server) {
 			t.Helper()
 			s.Accept(t)
