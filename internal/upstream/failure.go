@@ -50,12 +50,12 @@ func whyError(cause, err error) string {
 	}
 	var timeout net.Error
 	switch _, dns := errors.AsType[*net.DNSError](err); {
-	case dns:
-		return "no connection: its name has no address"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout: no connection in time"
+	case dns:
+		return "no connection: its name has no address"
 	}
 	return "no connection" + ownWords(err)
 }
