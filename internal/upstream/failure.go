@@ -50,7 +50,7 @@ func whyError(cause, err error) string {
 	}
 	var timeout net.Error
 	switch _, dns := errors.AsType[*net.DNSError](err); {
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET): // some systems reset it where a listener has just closed
 		return "connection refused"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout: no connection in time"
