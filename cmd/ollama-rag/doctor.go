@@ -72,9 +72,11 @@ type healthView struct {
 				URL       string `json:"url"`
 				State     string `json:"state"`
 				Reachable bool   `json:"reachable"`
+				Failure   string `json:"last_failure"`
 				Models    []struct {
-					Name  string `json:"name"`
-					State string `json:"state"`
+					Name    string `json:"name"`
+					State   string `json:"state"`
+					Failure string `json:"last_failure"`
 				} `json:"models"`
 			} `json:"hosts"`
 		} `json:"ollama"`
@@ -96,13 +98,17 @@ func examine(ctx context.Context, a *api, embedModel string) []check {
 	checks := []check{{"store", level(db.Healthy, "fail"), fmt.Sprintf("%d knowledge bases, %d documents, %d passages", db.KnowledgeBases, db.Documents, db.Passages)}}
 	o := h.Services.Ollama
 	for _, host := range o.Hosts {
-		checks = append(checks, check{"breaker " + host.Name, level(host.State != "open", "warn"), host.State + ", " + host.URL})
+		state := check{"breaker " + host.Name, level(host.State != "open", "warn"), host.State + ", " + host.URL}
+		if state.Level != "ok" && host.Reachable {
+			state.Detail += after(host.Failure)
+		}
+		checks = append(checks, state)
 		if !host.Reachable {
-			checks = append(checks, check{"host " + host.Name, "warn", "could not be reached at " + host.URL})
+			checks = append(checks, check{"host " + host.Name, "warn", "could not be reached at " + host.URL + after(host.Failure)})
 		}
 		for _, m := range host.Models {
 			if m.State == "open" {
-				checks = append(checks, check{"breaker " + host.Name + "#" + m.Name, "warn", m.Name + " keeps failing there and is left in peace for now: see the log of its Ollama"})
+				checks = append(checks, check{"breaker " + host.Name + "#" + m.Name, "warn", m.Name + " keeps failing there and is left in peace for now: see the log of its Ollama" + after(m.Failure)})
 			}
 		}
 	}
@@ -122,6 +128,14 @@ func examine(ctx context.Context, a *api, embedModel string) []check {
 		return checks
 	}
 	return append(checks, embedCheck(ctx, a, embedModel))
+}
+
+// after adds what a host or a model failed with last.
+func after(failure string) string {
+	if failure == "" {
+		return ""
+	}
+	return " (last failure: " + failure + ")"
 }
 
 // localCheck reads the whole of an embedder that runs inside this program.

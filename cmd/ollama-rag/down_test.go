@@ -1,13 +1,72 @@
 package main
 
 import (
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/embed"
 	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
 )
+
+func TestABreakerThatOpensNamesItsCauseInTheLogAndWhereverItIsShown(t *testing.T) {
+	stub := ollamatest.New(t)
+	log := new(logLines)
+	environ := []string{"OLLAMA_RAG_DATA_DIR=" + t.TempDir(), "OLLAMA_BASE_URL=" + strings.Replace(stub.URL, "://", "://me:hush@", 1), "OLLAMA_RETRY_BACKOFF=0.001"}
+	h := openLogging(t, slog.New(slog.NewTextHandler(log, nil)), environ...).withDocs()
+	h.ask("How many failures open the breaker?", nil)
+	stub.Refuse()
+	h.upstream.CloseIdleConnections()
+	for i := range 3 {
+		h.events(fmt.Sprintf(`{"query":"When is the rent due, %d?"}`, i))
+	}
+	said := log.String()
+	for _, want := range []string{
+		`level=WARN msg="circuit breaker" name=ollama_client from=closed to=open failure="connection refused"`,
+		`degraded_reason=circuit_open notice="No language model answered, so these are the passages themselves: Ollama at ` + stub.URL + ` failed too often`,
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the log lacks %s:\n%s", want, said)
+		}
+	}
+	if strings.Contains(said, "hush") || strings.Contains(said, "rent") {
+		t.Errorf("the log tells too much:\n%s", said)
+	}
+	view := h.send("GET", "/api/circuit-breaker/metrics", "").json(t)["circuit_breakers"].(map[string]any)["ollama_client"].(map[string]any)
+	if view["last_failure"] != "connection refused" || view["last_failure_time"] == nil {
+		t.Errorf("%v", view)
+	}
+	health := h.send("GET", "/health", "").json(t)
+	if host := health["services"].(map[string]any)["ollama"].(map[string]any)["hosts"].([]any)[0].(map[string]any); host["last_failure"] != "connection refused" || health["circuit_breaker"].(map[string]any)["ollama_client"].(map[string]any)["last_failure"] != "connection refused" {
+		t.Errorf("%v", health)
+	}
+	live := h.send("GET", "/api/dashboard", "").json(t)
+	host := live["hosts"].([]any)[0].(map[string]any)
+	if text := live["status"].(map[string]any)["text"].(string); !strings.Contains(text, " s (connection refused).") || host["last_failure"] != "connection refused" || host["last_failure_at"].(float64) == 0 {
+		t.Errorf("%s, %v", text, host)
+	}
+}
+
+// logLines may be written to from anywhere while it is read.
+type logLines struct {
+	mu    sync.Mutex
+	lines strings.Builder
+}
+
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.Write(p)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.String()
+}
 
 // Law 13, in a process that has never seen the model server: exact, then verified semantic, then stale where it is allowed, then
 // the passages.

@@ -227,8 +227,12 @@ func upstreamConfig(c config.Config, log *slog.Logger, changed func(breaker.Chan
 	u.OnMixed = func(model, host string) {
 		log.Warn("this host has another model under the name, and is not asked for it", "model", model, "host", host)
 	}
-	u.OnChange = func(change breaker.Change) {
-		log.Warn("circuit breaker", "name", change.Name, "from", change.From.String(), "to", change.To.String())
+	u.OnChange = func(change breaker.Change, last upstream.Failure) {
+		attrs := []any{"name", change.Name, "from", change.From.String(), "to", change.To.String()}
+		if change.To == breaker.Open {
+			attrs = append(attrs, "failure", last.Text)
+		}
+		log.Warn("circuit breaker", attrs...)
 		changed(change)
 	}
 	return u

@@ -34,12 +34,17 @@ type testHouse struct {
 // open starts a house whose settings are the defaults and env. Its data folder is fresh unless env names one.
 func open(t testing.TB, ollamaURL string, env ...string) *testHouse {
 	t.Helper()
-	environ := append([]string{"OLLAMA_RAG_DATA_DIR=" + t.TempDir(), "OLLAMA_BASE_URL=" + ollamaURL, "OLLAMA_RETRY_BACKOFF=0.001"}, env...)
+	return openLogging(t, slog.New(slog.DiscardHandler), append([]string{"OLLAMA_RAG_DATA_DIR=" + t.TempDir(), "OLLAMA_BASE_URL=" + ollamaURL, "OLLAMA_RETRY_BACKOFF=0.001"}, env...)...)
+}
+
+// openLogging starts a house whose settings are the defaults and environ.
+func openLogging(t testing.TB, log *slog.Logger, environ ...string) *testHouse {
+	t.Helper()
 	c, _, err := config.Load(config.Source{Environ: environ})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := openHouse(context.Background(), c, slog.New(slog.DiscardHandler))
+	h, err := openHouse(context.Background(), c, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func TestEveryPlaceTellsOneTruthAboutTheHosts(t *testing.T) {
 	for _, c := range examine(t.Context(), &api{base: h.url, client: http.DefaultClient}, "all-minilm") {
 		report = append(report, c.Name+" "+c.Level+" "+c.Detail)
 	}
-	if said := strings.Join(report, "\n"); !strings.Contains(said, "breaker ollama_client#broken:1 warn") || !strings.Contains(said, "could not be reached") {
+	if said := strings.Join(report, "\n"); !strings.Contains(said, "breaker ollama_client#broken:1 warn") || !strings.Contains(said, "its Ollama (last failure: status 500: boom)") || !strings.Contains(said, "could not be reached at "+second.URL+" (last failure: connection refused)") {
 		t.Errorf("doctor says:\n%s", said)
 	}
 	if n := len(h.scrape()); n > 1500 {

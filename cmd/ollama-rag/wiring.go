@@ -234,13 +234,13 @@ func (h *house) hosts() []server.Host {
 		out[i] = server.Host{
 			Label: s.Label, URL: s.URL, Guarded: s.BreakerEnabled, Breaker: s.Breaker, InFlight: s.InFlight, Requests: s.Requests,
 			Connections: s.PoolConnections, MaxSize: s.PoolMaxSize, Block: s.PoolBlock, Open: s.Connections, InUse: s.InUse, Idle: s.Idle, Reused: s.Reused,
-			Waited: s.Waits.Seconds, Down: s.Down, Version: s.Version,
+			Waited: s.Waits.Seconds, Down: s.Down, Version: s.Version, LastFailure: s.LastFailure.Text,
 		}
 		for _, m := range s.Loaded {
 			out[i].Loaded = append(out[i].Loaded, m.Name)
 		}
 		for _, m := range s.Models {
-			out[i].Models = append(out[i].Models, server.HostModel{Name: m.Name, Breaker: m.Breaker, Places: m.Limit, InUse: m.InUse, Resident: m.Resident})
+			out[i].Models = append(out[i].Models, server.HostModel{Name: m.Name, Breaker: m.Breaker, Places: m.Limit, InUse: m.InUse, Resident: m.Resident, LastFailure: m.LastFailure.Text})
 		}
 	}
 	return out

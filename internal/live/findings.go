@@ -154,7 +154,7 @@ func (s *state) ofHosts() []Finding {
 		h := &s.hosts[i]
 		known = known || h.Version != "" || h.Breaker.Successes > 0
 		if look, says := standing(h); look == Bad {
-			down = append(down, fmt.Sprintf("%s (%s) %s", h.Label, h.URL, says))
+			down = append(down, fmt.Sprintf("%s (%s) %s%s", h.Label, h.URL, says, why(h.LastFailure)))
 		}
 	}
 	list := strings.Join(down, "; ")
@@ -221,7 +221,7 @@ func (s *state) ofModels() []Finding {
 	for _, h := range s.hosts {
 		for _, m := range h.Models {
 			if h.BreakerEnabled && m.Breaker.State == breaker.Open {
-				out = append(out, Finding{Warn, fmt.Sprintf("Calls of the model %s on %s are refused, tried again %s: it failed while others answered.", m.Name, h.Label, in(m.Breaker.RetryAfter)), "Try it on that host: `ollama run " + m.Name + "`."})
+				out = append(out, Finding{Warn, fmt.Sprintf("Calls of the model %s on %s are refused, tried again %s: it failed while others answered%s.", m.Name, h.Label, in(m.Breaker.RetryAfter), why(m.LastFailure)), "Try it on that host: `ollama run " + m.Name + "`."})
 			}
 		}
 	}
@@ -267,6 +267,20 @@ func (s *state) ofCache() []Finding {
 		return nil
 	}
 	return []Finding{{Warn, fmt.Sprintf("Similar questions are not answered from the cache: %d of %d answers that were made again differed.", c.Different, c.Compared), "It opens by itself once enough of them agree. `ollama-rag cache explain QUESTION` shows single cases."}}
+}
+
+// maxWhy is how many characters of a failure a sentence has room for.
+const maxWhy = 80
+
+// why is what was failed with last, as the end of a sentence.
+func why(f upstream.Failure) string {
+	switch text := []rune(f.Text); {
+	case len(text) == 0:
+		return ""
+	case len(text) > maxWhy:
+		return " (" + string(text[:maxWhy]) + "…)"
+	}
+	return " (" + f.Text + ")"
 }
 
 func count(n float64, of string) string {

@@ -223,7 +223,16 @@ func TestFindings(t *testing.T) {
 		}},
 		"the store is gone":        {"The store does not answer", Bad, func(p *parts, _ int) { p.store = errors.New("disk I/O error") }},
 		"the only host is cut off": {"No model server answers: a (http://a) is cut off, tried again in 20 s", Bad, func(p *parts, _ int) { p.hosts[0].Breaker = open }},
-		"nobody ever was there":    {"No model server is there", Warn, func(p *parts, _ int) { p.hosts[0].Down, p.hosts[0].Version = true, "" }},
+		"the only host refuses": {"No model server answers: a (http://a) is cut off, tried again in 20 s (connection refused). Questions", Bad, func(p *parts, _ int) {
+			p.hosts[0].Breaker, p.hosts[0].LastFailure = open, upstream.Failure{At: time.Now(), Text: "connection refused"}
+		}},
+		"one model has no memory": {"Calls of the model m on a are refused, tried again in 20 s: it failed while others answered (" + strings.Repeat("é", 80) + "…).", Warn, func(p *parts, _ int) {
+			p.hosts[0].Models = []upstream.ModelStats{{Name: "m", Breaker: open, LastFailure: upstream.Failure{At: time.Now(), Text: strings.Repeat("é", 81)}}}
+		}},
+		"a failure that is over": {"", Good, func(p *parts, _ int) {
+			p.hosts[0].LastFailure = upstream.Failure{At: time.Now(), Text: "connection refused"}
+		}},
+		"nobody ever was there": {"No model server is there", Warn, func(p *parts, _ int) { p.hosts[0].Down, p.hosts[0].Version = true, "" }},
 		"one of two hosts is down": {"1 of 2 model hosts down: b (http://b) does not answer. The others serve.", Warn, func(p *parts, i int) {
 			if i == 0 {
 				p.hosts = append(p.hosts, host("b"))

@@ -67,6 +67,8 @@ type Host struct {
 	Since      Number   `json:"since"`
 	RetryAfter Number   `json:"retry_after_seconds"`
 	InFlight   int64    `json:"in_flight"`
+	Failure    string   `json:"last_failure"` // in words; "": none yet
+	FailedAt   Number   `json:"last_failure_at"`
 	Version    string   `json:"version"`
 	Loaded     []string `json:"loaded"`
 	Models     []Model  `json:"models"`
@@ -220,6 +222,9 @@ func hostView(h *upstream.HostStats) Host {
 	v := Host{
 		Name: h.Label, URL: h.URL, State: stateOf(h.BreakerEnabled, h.Breaker), Since: Number(unix(h.Breaker.LastChange)), RetryAfter: Number(h.Breaker.RetryAfter.Seconds()),
 		InFlight: h.InFlight, Version: h.Version, Loaded: []string{}, Models: []Model{},
+	}
+	if f := h.LastFailure; f.Text != "" {
+		v.Failure, v.FailedAt = f.Text, Number(unix(f.At))
 	}
 	v.Look, v.Says = standing(h)
 	for _, m := range h.Loaded {

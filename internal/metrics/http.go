@@ -109,7 +109,7 @@ func (r *routeMetrics) observe(w *watchedWriter, req *http.Request) {
 	switch {
 	case w.running || info != nil && info.Broken:
 		r.leftByUpstream.Inc()
-	case req.Context().Err() != nil:
+	case req.Context().Err() != nil && r.duration != nil: // who has seen enough of our state lost no answer
 		r.leftByClient.Inc()
 	}
 }

@@ -154,7 +154,7 @@ func (m *Metrics) http() {
 	m.firstByte = m.histogramVec("http_time_to_first_byte_seconds", "Time from request to the first byte of the answer, of routes that stream.", byteBuckets, "route")
 	m.inFlight = m.gaugeVec("http_requests_in_flight", "HTTP requests that are being answered.").WithLabelValues()
 	m.overhead = m.histogramVec("gateway_overhead_seconds", "Time of a request of Ollama's or OpenAI's API that was not spent on the way to a model server, in its queue, or waiting for its bytes.", ownBuckets).WithLabelValues()
-	aborted := m.counterVec("http_streams_aborted_total", "Answers that ended after they had begun and before they were whole, by who broke off.", "side")
+	aborted := m.counterVec("http_streams_aborted_total", "Answers that ended after they had begun and before they were whole, by who broke off; clients that leave routes which only show state are left out.", "side")
 	m.leftByClient, m.leftByUpstream = aborted.WithLabelValues("client"), aborted.WithLabelValues("upstream")
 }
 

@@ -644,18 +644,20 @@ func TestOurOwnTimeIsTheWholeWithoutWhatWasWaitedFor(t *testing.T) {
 
 func TestAnswersThatBreakOffAreCountedByWhoBrokeThemOff(t *testing.T) {
 	m := fresh()
-	ask := func(h func(http.ResponseWriter, *rag.RequestInfo, context.CancelFunc)) {
+	of := func(path string, h func(http.ResponseWriter, *rag.RequestInfo, context.CancelFunc)) {
 		defer func() { _ = recover() }()
 		info := &rag.RequestInfo{}
 		ctx, cancel := context.WithCancel(rag.WithRequest(t.Context(), info))
 		defer cancel()
-		m.Route("GET /x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { h(w, info, cancel) })).
-			ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/x", nil))
+		m.Route("GET "+path, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { h(w, info, cancel) })).
+			ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil))
 	}
+	ask := func(h func(http.ResponseWriter, *rag.RequestInfo, context.CancelFunc)) { of("/x", h) }
 	begun := func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) }
 	ask(func(w http.ResponseWriter, _ *rag.RequestInfo, _ context.CancelFunc) { begun(w) })
 	ask(func(_ http.ResponseWriter, _ *rag.RequestInfo, left context.CancelFunc) { left() }) // before it began
 	ask(func(w http.ResponseWriter, _ *rag.RequestInfo, left context.CancelFunc) { begun(w); left() })
+	of("/metrics", func(w http.ResponseWriter, _ *rag.RequestInfo, left context.CancelFunc) { begun(w); left() }) // curl | head
 	ask(func(w http.ResponseWriter, info *rag.RequestInfo, _ context.CancelFunc) { begun(w); info.Broken = true })
 	ask(func(w http.ResponseWriter, _ *rag.RequestInfo, _ context.CancelFunc) {
 		begun(w)

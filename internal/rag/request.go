@@ -13,6 +13,8 @@ type RequestInfo struct {
 	Trace    string // id of its trace in hexadecimal; "": none is kept
 	Question string // what was asked, for a log that may have it
 	Broken   bool   // its answer had begun when an error ended it
+	Degraded Reason // why its answer is degraded; "": it is not
+	Notice   string // the same in words, as the reader of the answer has it
 
 	away atomic.Int64
 }

@@ -93,21 +93,25 @@ func plainID(id string) bool {
 }
 
 func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) {
-	level := slog.LevelInfo
+	level, info := slog.LevelInfo, rag.RequestOf(r.Context())
 	switch {
 	case rag.CodeOf(rec.err) == rag.CodeNotCached: // what the client asked for, though HTTP has it a 504
 	case rec.status >= 500, rec.status < 400 && rec.err != nil && !errors.Is(rec.err, context.Canceled): // the latter broke off
 		level = slog.LevelError
+	case s.modelFailed(info.Degraded):
+		level = slog.LevelWarn
 	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && rec.status < 400:
 		level = slog.LevelDebug // polls of page and monitoring
 	}
 	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", rec.status, "bytes", rec.bytes, "seconds", took.Seconds(), "request_id", requestID(r)}
-	info := rag.RequestOf(r.Context())
 	if info.Trace != "" {
 		attrs = append(attrs, "trace_id", info.Trace)
 	}
 	if s.LogQuestions && info.Question != "" {
 		attrs = append(attrs, "question", info.Question)
+	}
+	if info.Degraded != "" {
+		attrs = append(attrs, "degraded_reason", string(info.Degraded), "notice", info.Notice)
 	}
 	if rec.err != nil {
 		if stage := rag.StageOf(rec.err); stage != "" {
@@ -116,6 +120,15 @@ func (s *Server) logRequest(r *http.Request, rec *recorder, took time.Duration) 
 		attrs = append(attrs, "error", rec.err)
 	}
 	s.Log.Log(r.Context(), level, "request", attrs...)
+}
+
+// modelFailed says whether an answer is degraded since a model that was there failed. Where no host has answered yet, nobody may have
+// meant to run one, and every question would be a warning.
+func (s *Server) modelFailed(reason rag.Reason) bool {
+	if reason == "" || reason == rag.ReasonNoVectors {
+		return false
+	}
+	return slices.ContainsFunc(s.Hosts(), func(h Host) bool { return h.Version != "" || h.Breaker.Successes > 0 })
 }
 
 // fail answers with a problem, if nothing was answered yet.

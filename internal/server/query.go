@@ -165,6 +165,7 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 		}
 		if ev.Kind == rag.EventDone {
 			s.tellCache(w.Header(), ev.Answer.Cache)
+			noteDegraded(r, ev.Answer)
 			body, tail, err := answerJSON(a, ev.Answer)
 			if err != nil {
 				return err
@@ -174,6 +175,13 @@ func (s *Server) query(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return r.Context().Err()
+}
+
+// noteDegraded has the log say why an answer is degraded.
+func noteDegraded(r *http.Request, a *rag.Answer) {
+	if info := rag.RequestOf(r.Context()); info != nil && a.Degraded {
+		info.Degraded, info.Notice = a.DegradedReason, a.Notice
+	}
 }
 
 // explain says what the answer cache would do with a question. It shows other people's questions: it is for who runs the server.

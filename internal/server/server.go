@@ -75,6 +75,7 @@ type Host struct {
 	Waited      float64 // seconds that calls waited for a connection, all together
 	Down        bool    // the last contact came to nothing
 	Version     string  // "" while unknown
+	LastFailure string  // in words; "": none yet
 	Loaded      []string
 	Models      []HostModel
 }
@@ -86,6 +87,8 @@ type HostModel struct {
 	Places   int // calls at once that the host is trusted with
 	InUse    int // of these
 	Resident bool
+
+	LastFailure string // as a host's
 }
 
 // Queue is who waits for a place on a model host.

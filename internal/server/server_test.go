@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ollama-rag/ollama-rag/internal/breaker"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
@@ -95,6 +96,45 @@ func object(t *testing.T, w *httptest.ResponseRecorder) map[string]any {
 		t.Fatalf("%v in %q", err, w.Body)
 	}
 	return m
+}
+
+func TestTheLogSaysWhyAnAnswerIsDegraded(t *testing.T) {
+	const notice = "No language model answered, so these are the passages themselves: no Ollama answers"
+	answered := func() []Host { return []Host{{}, {Breaker: breaker.Stats{Successes: 1}}} }
+	seen := func() []Host { return []Host{{Version: "0.12.0", Down: true}} }
+	never := func() []Host { return []Host{{Down: true, Breaker: breaker.Stats{Failures: 9}}} }
+	for _, c := range []struct {
+		reason rag.Reason
+		hosts  func() []Host
+		level  string
+	}{
+		{rag.ReasonNoModel, answered, "WARN"},
+		{rag.ReasonCircuitOpen, seen, "WARN"},
+		{rag.ReasonTimeout, answered, "WARN"},
+		{rag.ReasonQueueFull, answered, "WARN"},
+		{rag.ReasonNoVectors, answered, "INFO"},
+		{rag.ReasonNoModel, never, "INFO"},
+		{rag.ReasonCircuitOpen, never, "INFO"},
+		{"", answered, "INFO"},
+	} {
+		for _, path := range []string{"/api/query", "/api/stream_query"} {
+			l := newLab(t, func(cfg *Config) {
+				cfg.Hosts = c.hosts
+				cfg.Engine = script(func(_ context.Context, yield func(rag.Event, error) bool) {
+					a := &rag.Answer{Text: "the treasure", Degraded: c.reason != "", DegradedReason: c.reason, Notice: notice}
+					yield(rag.Event{Kind: rag.EventDone, Answer: a}, nil)
+				})
+			})
+			l.send("POST", path, `{"query":"where is the gold?"}`)
+			line := l.log.String()
+			if want := "degraded_reason=" + string(c.reason) + ` notice="` + notice + `"`; strings.Contains(line, want) != (c.reason != "") || !strings.Contains(line, "level="+c.level+" msg=request") {
+				t.Errorf("%s, %q, level %s: %s", path, c.reason, c.level, line)
+			}
+			if strings.Contains(line, "treasure") || strings.Contains(line, "gold") || c.reason == "" && strings.Contains(line, "degraded") {
+				t.Errorf("%s: %s", path, line)
+			}
+		}
+	}
 }
 
 func TestUnknownFieldsAreWarningsWhateverTheirCaseAndNumber(t *testing.T) {

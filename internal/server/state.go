@@ -86,10 +86,10 @@ func (s *Server) hostViews() []map[string]any {
 	for _, h := range s.Hosts() {
 		models := []map[string]any{}
 		for _, m := range h.Models {
-			models = append(models, map[string]any{"name": m.Name, "state": stateOf(h.Guarded, m.Breaker), "places": m.Places, "in_use": m.InUse, "loaded": m.Resident})
+			models = append(models, map[string]any{"name": m.Name, "state": stateOf(h.Guarded, m.Breaker), "places": m.Places, "in_use": m.InUse, "loaded": m.Resident, "last_failure": textOrNull(m.LastFailure)})
 		}
 		out = append(out, map[string]any{
-			"name": h.Label, "url": h.URL, "state": stateOf(h.Guarded, h.Breaker), "in_flight": h.InFlight, "reachable": !h.Down, "version": h.Version,
+			"name": h.Label, "url": h.URL, "state": stateOf(h.Guarded, h.Breaker), "in_flight": h.InFlight, "reachable": !h.Down, "version": h.Version, "last_failure": textOrNull(h.LastFailure),
 			"loaded": orEmpty(h.Loaded), "models": models,
 		})
 	}
@@ -177,7 +177,7 @@ func (s *Server) cacheConfig(w http.ResponseWriter, _ *http.Request) error {
 func (s *Server) breakerViews() map[string]any {
 	out := map[string]any{}
 	for _, h := range s.Hosts() {
-		out[h.Label] = breakerView(h.Guarded, h.Breaker)
+		out[h.Label] = breakerView(h.Guarded, h.Breaker, h.LastFailure)
 	}
 	return out
 }
@@ -187,7 +187,7 @@ func (s *Server) modelBreakerViews() map[string]any {
 	out := map[string]any{}
 	for _, h := range s.Hosts() {
 		for _, m := range h.Models {
-			out[m.Breaker.Name] = breakerView(h.Guarded, m.Breaker)
+			out[m.Breaker.Name] = breakerView(h.Guarded, m.Breaker, m.LastFailure)
 		}
 	}
 	return out
@@ -198,7 +198,7 @@ func (s *Server) queueView() map[string]any {
 	return map[string]any{"waiting": q.Waiting, "rejected": q.Rejected}
 }
 
-func breakerView(guarded bool, b breaker.Stats) map[string]any {
+func breakerView(guarded bool, b breaker.Stats, lastFailure string) map[string]any {
 	v := map[string]any{
 		"name": b.Name, "enabled": guarded, "state": stateOf(guarded, b), "total_calls": b.Successes + b.Failures, "success_calls": b.Successes,
 		"failure_calls": b.Failures, "rejected_calls": b.Rejected, "consecutive_failures": b.ConsecutiveFailures,
@@ -212,12 +212,20 @@ func breakerView(guarded bool, b breaker.Stats) map[string]any {
 		},
 	}
 	v["last_success_time"], v["last_failure_time"] = timeOrNull(b.LastSuccess), timeOrNull(b.LastFailure)
+	v["last_failure"] = textOrNull(lastFailure)
 	transitions := []map[string]any{}
 	for _, t := range b.Transitions {
 		transitions = append(transitions, map[string]any{"from": t.From.String(), "to": t.To.String(), "count": t.Count})
 	}
 	v["transitions"] = transitions
 	return v
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 func timeOrNull(t time.Time) any {

@@ -26,6 +26,9 @@ func (s *Server) streamQuery(w http.ResponseWriter, r *http.Request) error {
 		if ev.Kind == rag.EventContexts {
 			f.head(func(h http.Header) { s.tellCache(h, ev.Answer.Cache) })
 		}
+		if ev.Kind == rag.EventDone {
+			noteDegraded(r, ev.Answer)
+		}
 		var frame []byte
 		if err == nil {
 			frame, err = f.event(a, ev)

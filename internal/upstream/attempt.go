@@ -121,13 +121,16 @@ func (a *attempt) cause() error {
 	return nil
 }
 
-// settle reports the outcome.
-func (a *attempt) settle(o breaker.Outcome, ofHost bool) {
+// settle reports the outcome; why says in words what a failure was.
+func (a *attempt) settle(o breaker.Outcome, ofHost bool, why string) {
 	if o == breaker.Success && a.seat.lane != nil {
 		a.host.know.served(a.seat.lane.model)
 	}
-	if a.seat.report != nil {
-		a.seat.report(o, ofHost)
+	switch {
+	case a.seat.report != nil:
+		a.seat.report(o, ofHost, why)
+	case o == breaker.Failure: // no breaker has a say in it
+		a.host.failure.note(why)
 	}
 }
 
@@ -162,7 +165,7 @@ func (c *Client) attempt(call *call, s seat) *result {
 	a := c.newAttempt(call, s)
 	req, err := call.request(a.ctx)
 	if err != nil {
-		a.settle(breaker.Neutral, false)
+		a.settle(breaker.Neutral, false, "")
 		a.release()
 		return &result{host: h, err: err}
 	}
@@ -174,7 +177,7 @@ func (c *Client) attempt(call *call, s seat) *result {
 		if v.outcome == breaker.Failure {
 			h.know.met(false)
 		}
-		a.settle(v.outcome, v.ofHost)
+		a.settle(v.outcome, v.ofHost, whyError(a.cause(), err))
 		a.release()
 		return &result{verdict: v, host: h, err: shown}
 	}
@@ -197,7 +200,7 @@ func (a *attempt) answer(resp *http.Response) *result {
 	start, err := io.ReadAll(io.LimitReader(b.ReadCloser, maxErrorBody))
 	a.timer.Stop()
 	r.verdict = judgeStatus(a.infer, a.path, resp.StatusCode, resp.Header, start)
-	b.settle(r.outcome, r.ofHost)
+	b.settle(r.outcome, r.ofHost, whyStatus(resp.StatusCode, start))
 	switch r.reason {
 	case reasonSaturated:
 		a.host.counts.saturated.Add(1)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -74,9 +75,9 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	outcome, ofHost, shown := b.ended(err)
+	outcome, ofHost, why, shown := b.ended(err)
 	b.last = shown
-	b.settle(outcome, ofHost)
+	b.settle(outcome, ofHost, why)
 	b.a.release()
 	return n, shown
 }
@@ -97,26 +98,27 @@ func (b *body) saw(p []byte) {
 	}
 }
 
-// ended judges a body that ended by itself, with io.EOF or otherwise, and gives the error its reader sees.
-func (b *body) ended(err error) (o breaker.Outcome, ofHost bool, shown error) {
+// ended judges a body that ended by itself, with io.EOF or otherwise, says in words what a failure was, and gives the error its
+// reader sees.
+func (b *body) ended(err error) (o breaker.Outcome, ofHost bool, why string, shown error) {
 	cause := b.a.cause()
 	switch {
 	case !errors.Is(err, io.EOF) && (b.a.caller.Err() != nil || isTotal(cause)):
-		return breaker.Neutral, false, bodyError(b.a.caller, b.a.host, cause, err)
+		return breaker.Neutral, false, "", bodyError(b.a.caller, b.a.host, cause, err)
 	case !errors.Is(err, io.EOF):
-		return breaker.Failure, cause == nil, bodyError(b.a.caller, b.a.host, cause, err)
+		return breaker.Failure, cause == nil, whyBody(cause, err), bodyError(b.a.caller, b.a.host, cause, err)
 	case !b.a.infer:
-		return breaker.Neutral, false, io.EOF
+		return breaker.Neutral, false, "", io.EOF
 	case b.kind == wholeBody:
-		return breaker.Success, false, io.EOF
+		return breaker.Success, false, "", io.EOF
 	case b.judge.failed:
-		return breaker.Failure, false, io.EOF // its last line says so
+		return breaker.Failure, false, b.judge.why(), io.EOF // its last line says so
 	case b.judge.done:
-		return breaker.Success, false, io.EOF
+		return breaker.Success, false, "", io.EOF
 	case b.judge.looping():
-		return breaker.Neutral, false, io.EOF // as Ollama itself ends it
+		return breaker.Neutral, false, "", io.EOF // as Ollama itself ends it
 	}
-	return breaker.Failure, false, rag.Errorf(rag.BadUpstream, "", "%s ended its answer without finishing it",
+	return breaker.Failure, false, unfinished, rag.Errorf(rag.BadUpstream, "", "%s ended its answer without finishing it",
 		b.a.host.name()).Because(errUnfinished)
 }
 
@@ -130,24 +132,25 @@ func (b *body) Close() error {
 
 	b.mu.Lock()
 	b.last = errClosed
-	b.settle(b.left(atEnd), false)
+	outcome, why := b.left(atEnd)
+	b.settle(outcome, false, why)
 	b.mu.Unlock()
 	err := b.ReadCloser.Close()
 	b.a.release()
 	return err
 }
 
-// left judges a body that its reader closed before its end.
-func (b *body) left(atEnd bool) breaker.Outcome {
+// left judges a body that its reader closed before its end, and says in words what a failure was.
+func (b *body) left(atEnd bool) (o breaker.Outcome, why string) {
 	switch {
-	case !b.a.infer:
-		return breaker.Neutral
+	case b.settled || !b.a.infer:
+		return breaker.Neutral, ""
 	case b.kind != wholeBody && b.judge.failed:
-		return breaker.Failure
+		return breaker.Failure, b.judge.why()
 	case b.kind != wholeBody && b.judge.done || b.kind == wholeBody && atEnd:
-		return breaker.Success
+		return breaker.Success, ""
 	}
-	return breaker.Neutral
+	return breaker.Neutral, ""
 }
 
 // drain reads the few bytes between the last word and the end, so that the connection can be used again, and says
@@ -159,17 +162,17 @@ func (b *body) drain() bool {
 	return errors.Is(err, io.EOF)
 }
 
-// settle reports the outcome, once. A success whose first token came too late is a failure. The breaker's lock is taken
-// inside b.mu, never the other way round.
-func (b *body) settle(o breaker.Outcome, ofHost bool) {
+// settle reports the outcome, once; why says in words what a failure was. A success whose first token came too late is a
+// failure. The breaker's lock is taken inside b.mu, never the other way round.
+func (b *body) settle(o breaker.Outcome, ofHost bool, why string) {
 	if b.settled {
 		return
 	}
 	b.settled = true
 	if o == breaker.Success && b.late() {
-		o = breaker.Failure
+		o, why = breaker.Failure, fmt.Sprintf("slow: the first token took longer than %v", b.a.slow)
 	}
-	b.a.settle(o, ofHost)
+	b.a.settle(o, ofHost, why)
 }
 
 // late says whether the first token came later than it may, the loading of the model not counted. An answer in one piece

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -68,18 +67,7 @@ func judgeStatus(infer bool, path string, status int, header http.Header, body [
 // clientsFault says whether a 500 speaks of the request and not of the server: Ollama answers 500 to an option of the
 // wrong type and to a format it cannot read.
 func clientsFault(body []byte) bool {
-	var e struct{ Error json.RawMessage }
-	if json.Unmarshal(body, &e) != nil {
-		return false
-	}
-	var text string
-	if json.Unmarshal(e.Error, &text) != nil {
-		var v1 struct{ Message string }
-		if json.Unmarshal(e.Error, &v1) != nil {
-			return false
-		}
-		text = v1.Message
-	}
+	text := errorIn(body)
 	return strings.HasPrefix(text, `option "`) || strings.HasPrefix(text, "invalid format")
 }
 

@@ -40,7 +40,8 @@ type Config struct {
 
 	Breaker        breaker.Config // SlowCall is measured to the first byte of the body
 	BreakerEnabled bool
-	OnChange       func(breaker.Change) // told of each change of a breaker's state; may be nil
+	// OnChange is told of each change of a breaker's state, and of what its host or model failed with last; may be nil.
+	OnChange func(breaker.Change, Failure)
 	// Wrap goes around the transport of each host, where it sees every attempt; nil: nothing does. It passes CloseIdleConnections on.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }

@@ -92,8 +92,10 @@ func bodyError(caller context.Context, h *host, cause, err error) error {
 	return rag.Errorf(rag.BadUpstream, "", "%s broke off in the middle of its answer", h.name()).Because(err)
 }
 
+const unfinished = "the stream ended without its final message"
+
 // errUnfinished is the cause of a stream that ended in good order but without its last word.
-var errUnfinished = fmt.Errorf("the stream ended without its final message: %w", io.ErrUnexpectedEOF)
+var errUnfinished = fmt.Errorf("%s: %w", unfinished, io.ErrUnexpectedEOF)
 
 func isTLS(err error) bool {
 	if errors.Is(err, http.ErrSchemeMismatch) {

@@ -95,6 +95,7 @@ type event struct {
 	path     string                                                             // /api/chat where empty
 	body     string
 	outcome  breaker.Outcome // of the attempt
+	why      string          // the host says afterwards that it failed with, from the beginning on; "" is nothing
 	tried    bool            // a second host, or the same again
 	once     bool            // a second host, but not the same again
 	status   int             // that the client sees of a lone host; 0 is an error
@@ -104,13 +105,13 @@ type event struct {
 
 var events = []event{
 	{name: "all is well", outcome: breaker.Success, status: 200, answered: true},
-	{name: "dial refused", refuse: true, way: true, outcome: breaker.Failure, tried: true, code: rag.CodeUnreachable},
-	{name: "TLS error", secure: true, way: true, outcome: breaker.Failure, tried: true, code: rag.CodeUnreachable},
-	{name: "reset before the first byte", fault: ollamatest.Reset(ollamatest.BeforeHeader), way: true, outcome: breaker.Failure, tried: true,
+	{name: "dial refused", refuse: true, way: true, outcome: breaker.Failure, why: "connection refused", tried: true, code: rag.CodeUnreachable},
+	{name: "TLS error", secure: true, way: true, outcome: breaker.Failure, why: "no secure connection: ", tried: true, code: rag.CodeUnreachable},
+	{name: "reset before the first byte", fault: ollamatest.Reset(ollamatest.BeforeHeader), way: true, outcome: breaker.Failure, why: "the connection ended before the answer", tried: true,
 		code: "bad_upstream"},
-	{name: "500", fault: ollamatest.Status(500), outcome: breaker.Failure, tried: true, status: 500},
-	{name: "502", fault: ollamatest.Status(502), outcome: breaker.Failure, tried: true, status: 502},
-	{name: "504", fault: ollamatest.Status(504), outcome: breaker.Failure, tried: true, status: 504},
+	{name: "500", fault: ollamatest.Status(500), outcome: breaker.Failure, why: "status 500: ", tried: true, status: 500},
+	{name: "502", fault: ollamatest.Status(502), outcome: breaker.Failure, why: "status 502: ", tried: true, status: 502},
+	{name: "504", fault: ollamatest.Status(504), outcome: breaker.Failure, why: "status 504: ", tried: true, status: 504},
 	{name: "503", fault: ollamatest.Status(503), outcome: breaker.Neutral, tried: true, status: 503},
 	{name: "429", fault: ollamatest.Status(429), outcome: breaker.Neutral, tried: true, status: 429},
 	{name: "503 that wants a long wait", fault: ollamatest.Busy(time.Hour), outcome: breaker.Neutral, status: 503},
@@ -122,20 +123,20 @@ var events = []event{
 	{name: "500 of /v1 that is the client's fault", outcome: breaker.Neutral, status: 500, fault: ollamatest.Status(500,
 		`{"error":{"message":"invalid format: \"x\"","type":"api_error","param":null,"code":null}}`)},
 	{name: "500 on a look-up", path: "/api/show", fault: ollamatest.Status(500), outcome: breaker.Neutral, status: 500},
-	{name: "a look-up that is refused", path: "/api/show", refuse: true, outcome: breaker.Failure, code: rag.CodeUnreachable},
-	{name: "reset after the header", fault: ollamatest.Reset(ollamatest.AfterHeader), way: true, outcome: breaker.Failure, code: "bad_upstream",
+	{name: "a look-up that is refused", path: "/api/show", refuse: true, outcome: breaker.Failure, why: "connection refused", code: rag.CodeUnreachable},
+	{name: "reset after the header", fault: ollamatest.Reset(ollamatest.AfterHeader), way: true, outcome: breaker.Failure, why: "the connection ended in the middle of the answer", code: "bad_upstream",
 		status: 200},
-	{name: "cut in mid-line", fault: ollamatest.Ends(ollamatest.MidLine, 1), way: true, outcome: breaker.Failure, code: "bad_upstream",
+	{name: "cut in mid-line", fault: ollamatest.Ends(ollamatest.MidLine, 1), way: true, outcome: breaker.Failure, why: "the connection ended in the middle of the answer", code: "bad_upstream",
 		status: 200, answered: true},
-	{name: "error line", fault: ollamatest.Ends(ollamatest.ErrorLine, 1), outcome: breaker.Failure, status: 200, answered: true},
-	{name: "end without done", fault: ollamatest.Ends(ollamatest.NoDone, 2), outcome: breaker.Failure, code: "bad_upstream",
+	{name: "error line", fault: ollamatest.Ends(ollamatest.ErrorLine, 1), outcome: breaker.Failure, why: "an error in the middle of the answer: ", status: 200, answered: true},
+	{name: "end without done", fault: ollamatest.Ends(ollamatest.NoDone, 2), outcome: breaker.Failure, why: "the stream ended without its final message", code: "bad_upstream",
 		status: 200, answered: true},
 	{name: "no first byte in time", fault: ollamatest.Hang(), change: func(c *Config) { c.FirstByteTimeout = 30 * time.Millisecond },
-		outcome: breaker.Failure, tried: true, once: true, code: rag.CodeTimeout},
+		outcome: breaker.Failure, why: "timeout: waited 30ms for the first byte", tried: true, once: true, code: rag.CodeTimeout},
 	{name: "a first token that is late", fault: ollamatest.Slow(30*time.Millisecond, 0), change: func(c *Config) { c.Breaker.SlowCall = 10 * time.Millisecond },
-		outcome: breaker.Failure, status: 200, answered: true},
+		outcome: breaker.Failure, why: "slow: the first token took longer than 10ms", status: 200, answered: true},
 	{name: "stall in mid-stream", fault: ollamatest.Ends(ollamatest.Stall, 1), change: func(c *Config) { c.IdleTimeout = 30 * time.Millisecond },
-		outcome: breaker.Failure, code: rag.CodeTimeout, status: 200, answered: true},
+		outcome: breaker.Failure, why: "timeout: waited 30ms for the next byte", code: rag.CodeTimeout, status: 200, answered: true},
 	{name: "an answer without end", fault: ollamatest.Slow(0, 20*time.Millisecond), change: func(c *Config) { c.TotalTimeout = 50 * time.Millisecond },
 		outcome: breaker.Neutral, code: rag.CodeTimeout, status: 200, answered: true},
 	{name: "the client goes away before the first byte", fault: ollamatest.Hang(), ask: leaveEarly, outcome: breaker.Neutral},
@@ -225,6 +226,14 @@ func TestEventsMeanWhatTheTableSays(t *testing.T) {
 			}
 			if !e.refuse && !e.secure && (srv.Count(path) != attempts || s.Requests != uint64(attempts)) {
 				t.Errorf("server saw %d, counted %d, want %d", srv.Count(path), s.Requests, attempts)
+			}
+			if s.LastFailure.At.IsZero() != (e.why == "") || !strings.HasPrefix(s.LastFailure.Text, e.why) || strings.Contains(s.LastFailure.Text, srv.URL) {
+				t.Errorf("the host's last failure is %+v, want %q", s.LastFailure, e.why)
+			}
+			for _, m := range s.Models {
+				if m.LastFailure.Text != "" && (e.way || m.LastFailure.Text != s.LastFailure.Text) || m.LastFailure.Text == "" && ofModel > 0 {
+					t.Errorf("the model's last failure is %+v, the host's %+v", m.LastFailure, s.LastFailure)
+				}
 			}
 			if s.InFlight != 0 || s.InUse != 0 || len(c.queue.lines) != 0 || c.queue.lane(c.hosts[0], "llama3.1:8b").inUse != 0 {
 				t.Errorf("places leak: %d in flight, %d in use", s.InFlight, s.InUse)

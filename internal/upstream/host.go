@@ -26,11 +26,12 @@ type host struct {
 	rt          http.RoundTripper
 	breaker     *breaker.Breaker
 	guarded     bool // breakers are asked
-	makeBreaker func(name string) *breaker.Breaker
+	makeBreaker func(name string, last *lastFailure) *breaker.Breaker
 	mostPlaces  int // a model
 
-	lanes lanes
-	know  knowledge
+	lanes   lanes
+	know    knowledge
+	failure lastFailure
 
 	inFlight atomic.Int64
 	coolTill atomic.Int64 // monotonic nanoseconds since epoch; the host is asked last until then
@@ -40,18 +41,19 @@ type host struct {
 func newHost(cfg *Config, label string, u *url.URL) *host {
 	machine := cfg.Breaker
 	machine.SlowCall = 0 // judged here, by the first byte: a long answer is not a slow one
-	var told []func(breaker.Change)
-	if cfg.OnChange != nil {
-		told = append(told, cfg.OnChange)
-	}
 	h := &host{
 		label: label, url: u, shown: redact(u), server: cfg.Server, advice: "check OPENAI_BASE_URL", guarded: cfg.BreakerEnabled, mostPlaces: cfg.MaxPlaces,
-		makeBreaker: func(name string) *breaker.Breaker { return breaker.New(name, machine, told...) },
+		makeBreaker: func(name string, last *lastFailure) *breaker.Breaker {
+			if cfg.OnChange == nil {
+				return breaker.New(name, machine)
+			}
+			return breaker.New(name, machine, func(c breaker.Change) { cfg.OnChange(c, last.get()) })
+		},
 	}
 	if cfg.ollama() {
 		h.advice = "start it with `ollama serve` or set OLLAMA_BASE_URL"
 	}
-	h.breaker = h.makeBreaker(label)
+	h.breaker = h.makeBreaker(label, &h.failure)
 	h.lanes.all = map[string]*lane{"": h.newLane("")}
 	return h
 }

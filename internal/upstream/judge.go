@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"encoding/json"
 	"hash/maphash"
 	"time"
 )
@@ -25,6 +26,8 @@ type streamJudge struct {
 
 	done   bool // the last word was said
 	failed bool // an error was said
+
+	said []byte // the beginning of the error's message, as JSON has it
 
 	load, eval int64 // nanoseconds, as Ollama reports them: loading the model, writing the answer
 
@@ -71,6 +74,15 @@ var closing = map[string]bool{"response.completed": true, "response.incomplete":
 // looping says whether the model was repeating itself when the stream ended.
 func (j *streamJudge) looping() bool { return j.repeating >= loopTokens }
 
+// why says in words what the error was that the answer ended with.
+func (j *streamJudge) why() string {
+	var text string
+	if json.Unmarshal(append(append([]byte{'"'}, j.said...), '"'), &text) != nil || text == "" {
+		return "an error in the middle of the answer"
+	}
+	return "an error in the middle of the answer: " + said(text)
+}
+
 // watch takes the next bytes of the answer.
 func (j *streamJudge) watch(p []byte) {
 	for _, c := range p {
@@ -100,6 +112,9 @@ func (j *streamJudge) inside(c byte) {
 		j.endLine()
 		return
 	}
+	if j.key == errorKey && j.depth == 1 && len(j.said) < 4*maxSaid {
+		j.said = append(j.said, c)
+	}
 	if j.wordLen < len(j.word) {
 		j.word[j.wordLen] = c
 	}
@@ -119,7 +134,7 @@ func (j *streamJudge) outside(c byte) {
 	case '"':
 		j.inString, j.wordLen = true, 0
 		if j.key == errorKey && j.depth == 1 {
-			j.failed = true
+			j.failed, j.said = true, j.said[:0]
 		}
 	case ':':
 		j.key = keyOf(j.word[:min(j.wordLen, len(j.word))])

@@ -204,6 +204,7 @@ func (c *Client) fetch(ctx context.Context, h *host, path string) ([]byte, error
 	r := c.attempt(&call{req: req, lookup: true}, seat{host: h})
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		h.know.met(false)
+		h.failure.note("timeout: no answer to GET " + path)
 	}
 	if r.err != nil {
 		return nil, r.err

@@ -20,6 +20,7 @@ type lane struct {
 	model   string
 	born    int // lanes of the host before it
 	breaker *breaker.Breaker
+	failure lastFailure
 
 	limiter   limiter
 	inUse     int          // places
@@ -51,7 +52,9 @@ type lanes struct {
 }
 
 func (h *host) newLane(model string) *lane {
-	return &lane{host: h, model: model, breaker: h.makeBreaker(h.label + "#" + model), limiter: newLimiter(h.mostPlaces)}
+	l := &lane{host: h, model: model, limiter: newLimiter(h.mostPlaces)}
+	l.breaker = h.makeBreaker(h.label+"#"+model, &l.failure)
+	return l
 }
 
 // lane finds or makes the lane of a model. Where too many are in use, models without one share the lane of no model.
@@ -160,11 +163,12 @@ func (l *lane) open() bool {
 	return l.breaker.State() == breaker.Open || h.breaker.State() == breaker.Open && !l.innocent()
 }
 
-// allow asks the host's and the model's breaker for leave. report tells both what became of the call.
-func (l *lane) allow() (report func(o breaker.Outcome, ofHost bool), err error) {
+// allow asks the host's and the model's breaker for leave. report tells both what became of the call; why of a failure is noted
+// where it counts, before its breaker may change and tell of it.
+func (l *lane) allow() (report func(o breaker.Outcome, ofHost bool, why string), err error) {
 	h := l.host
 	if !h.guarded {
-		return func(o breaker.Outcome, ofHost bool) { h.settled(o); l.share(o, ofHost) }, nil
+		return func(o breaker.Outcome, ofHost bool, why string) { h.settled(o); l.shares(o, ofHost, why) }, nil
 	}
 	if h.breaker.State() == breaker.Open && l.innocent() {
 		h.breaker.EndOpenTime()
@@ -178,12 +182,25 @@ func (l *lane) allow() (report func(o breaker.Outcome, ofHost bool), err error) 
 		ofHost(breaker.Neutral)
 		return nil, err
 	}
-	return func(o breaker.Outcome, hosts bool) {
+	return func(o breaker.Outcome, hosts bool, why string) {
 		h.settled(o)
-		ofHost(l.share(o, hosts))
-		if hosts && o == breaker.Failure {
-			o = breaker.Neutral
-		}
-		ofModel(o)
+		forHost, forModel := l.shares(o, hosts, why)
+		ofHost(forHost)
+		ofModel(forModel)
 	}, nil
+}
+
+// shares are what an outcome means for the host and for the model; a failure is noted where it is one.
+func (l *lane) shares(o breaker.Outcome, ofHost bool, why string) (forHost, forModel breaker.Outcome) {
+	forHost, forModel = l.share(o, ofHost), o
+	if ofHost && o == breaker.Failure {
+		forModel = breaker.Neutral
+	}
+	if forHost == breaker.Failure {
+		l.host.failure.note(why)
+	}
+	if forModel == breaker.Failure {
+		l.failure.note(why)
+	}
+	return forHost, forModel
 }

@@ -52,9 +52,9 @@ func TestLawsOfTheTwoBreakersHoldOverRandomHistories(t *testing.T) {
 					fault = fmt.Sprintf("step %d: leave for a model that fails, on a host that is open", i)
 				case err != nil:
 				case s.Late == 0:
-					late = append(late, func() { report(outcome, ofHost) })
+					late = append(late, func() { report(outcome, ofHost, "broken") })
 				default:
-					report(outcome, ofHost)
+					report(outcome, ofHost, "broken")
 				}
 				if s.Late == 1 && len(late) > 0 {
 					late[0]()
@@ -69,7 +69,7 @@ func TestLawsOfTheTwoBreakersHoldOverRandomHistories(t *testing.T) {
 				time.Sleep(h.breaker.Stats().Config.MaxOpenTimeout * 2)
 				for m := range 4 {
 					if report, err := c.queue.lane(h, fmt.Sprint(m)).allow(); err == nil {
-						report(breaker.Success, false)
+						report(breaker.Success, false, "")
 					} else {
 						time.Sleep(h.breaker.Stats().Config.ProbeTimeout)
 					}

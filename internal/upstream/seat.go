@@ -11,7 +11,7 @@ import (
 type seat struct {
 	host   *host
 	lane   *lane // nil for a look-up
-	report func(o breaker.Outcome, ofHost bool)
+	report func(o breaker.Outcome, ofHost bool, why string)
 	since  time.Time
 }
 
@@ -63,7 +63,7 @@ func (c *Client) refuse(model string) error {
 	}
 	report, err := best.allow()
 	if err == nil {
-		report(breaker.Neutral, false)
+		report(breaker.Neutral, false, "")
 		return nil
 	}
 	return openError(c, err)
@@ -101,5 +101,10 @@ func (c *Client) lookupSeat(call *call) (seat, error) {
 		h := c.soonest()
 		return seat{}, openError(c, &breaker.OpenError{Name: h.label, State: breaker.Open, RetryAfter: h.breaker.Stats().RetryAfter})
 	}
-	return seat{host: best, report: func(o breaker.Outcome, _ bool) { best.settled(o) }}, nil
+	return seat{host: best, report: func(o breaker.Outcome, _ bool, why string) {
+		best.settled(o)
+		if o == breaker.Failure {
+			best.failure.note(why)
+		}
+	}}, nil
 }

@@ -41,6 +41,7 @@ type HostStats struct {
 	BreakerEnabled bool
 	Cooling        bool         // asked last for now: it failed or had no room a moment ago
 	Down           bool         // the last contact came to nothing
+	LastFailure    Failure      // kept when all is well again
 	Version        string       // of Ollama; "" while unknown
 	Loaded         []Loaded     // models in its memory, as far as is known, by name
 	Models         []ModelStats // that it was asked for and has, in the order in which they were
@@ -72,6 +73,8 @@ type ModelStats struct {
 	Limit    int           // calls at once that it is trusted with now
 	InUse    int           // of these
 	Resident bool          // in the host's memory
+
+	LastFailure Failure // of what the model does; what happens on the way to the host is the host's
 }
 
 // QueueStats is what is known about those who wait for a place, all models together.
@@ -137,7 +140,7 @@ func (q *queue) models(cfg *Config, h *host) []ModelStats {
 	slices.SortFunc(all, func(a, b *lane) int { return a.born - b.born })
 	out := make([]ModelStats, len(all))
 	for i, l := range all {
-		out[i] = ModelStats{Name: l.model, Breaker: l.breaker.Stats(), Resident: h.know.resident(l.model)}
+		out[i] = ModelStats{Name: l.model, Breaker: l.breaker.Stats(), Resident: h.know.resident(l.model), LastFailure: l.failure.get()}
 		out[i].Breaker.Config.SlowCall = cfg.Breaker.SlowCall
 		q.mu.Lock()
 		out[i].Limit, out[i].InUse = l.limiter.limit, l.inUse
@@ -159,7 +162,7 @@ func (h *host) stats(cfg *Config, q *queue) HostStats {
 	s := HostStats{
 		Label: h.label, URL: h.shown, Breaker: h.breaker.Stats(), BreakerEnabled: h.guarded, Cooling: h.cooling(),
 		InFlight: h.inFlight.Load(), Saturated: c.saturated.Load(), Failovers: c.failovers.Load(),
-		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(), Waits: c.waits.stats(), Models: q.models(cfg, h),
+		Hedges: c.hedges.Load(), HedgesWon: c.hedgesWon.Load(), Waits: c.waits.stats(), Models: q.models(cfg, h), LastFailure: h.failure.get(),
 		Requests: c.requests.Load(), Reused: c.reused.Load(),
 		Connections: c.conns.Load(), InUse: c.inUse.Load(),
 		PoolConnections: cfg.PoolConnections, PoolMaxSize: cfg.PoolMaxSize, PoolBlock: cfg.PoolBlock,

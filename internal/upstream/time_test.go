@@ -372,7 +372,7 @@ func TestWatchEndsTheOpenTimeOfAHostThatIsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report(breaker.Failure, true)
+		report(breaker.Failure, true, "")
 		time.Sleep(5 * time.Second)
 		if bad() != breaker.Open {
 			t.Fatalf("%v while it is down", bad())

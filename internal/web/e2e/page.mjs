@@ -72,6 +72,7 @@ const stories = {
     await summary.getByText("No model server answers").waitFor();
     assert.equal(await summary.getAttribute("data-look"), "bad");
     await page.locator(".tile", { hasText: "Model hosts" }).getByText("0 of 1").waitFor();
+    await page.locator(".host-row").getByText(/^last failure \d\d:\d\d: connection refused$/).waitFor();
     await page.getByRole("img", { name: /^ollama_client: closed from .*, open from / }).waitFor();
     const chart = (name) => page.getByRole("img", { name });
     for (const name of [/^Requests: served [1-9<]/, /^Questions: answered /, /^First word: median \d+/, /^Answer cache: same question /, /^Tokens: written /]) await chart(name).waitFor();

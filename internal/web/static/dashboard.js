@@ -129,7 +129,7 @@ function hostRow(host) {
     "div",
     { class: "host-row", data: { look: host.look } },
     h("div", null, h("span", { class: "light" }, h("span", { class: "dot", "aria-hidden": "true" }), host.name), h("p", { class: "muted small", text: host.url })),
-    h("div", null, h("span", { text: host.says }), h("p", { class: "muted small", text: [host.version ? `version ${host.version}` : "", `breaker ${host.state.replace("_", "-")} since ${clock(host.since)}`].filter(Boolean).join(", ") })),
+    h("div", null, h("span", { text: host.says }), h("p", { class: "muted small", text: [host.version ? `version ${host.version}` : "", `breaker ${host.state.replace("_", "-")} since ${clock(host.since)}`].filter(Boolean).join(", ") }), host.look !== "good" && host.last_failure ? h("p", { class: "muted small", text: `last failure ${clock(host.last_failure_at)}: ${host.last_failure}` }) : null),
     h("div", null, h("span", { text: `${plural(host.in_flight, "call")} under way` }), host.loaded.length ? h("p", { class: "muted small", text: `in memory: ${host.loaded.join(", ")}` }) : null),
     models.length ? h("ul", { class: "small" }, models) : h("span", { class: "muted small", text: "no model was asked for yet" }),
   );

@@ -155,6 +155,7 @@ function breakerCard(breakers) {
         { class: "breaker-box" },
         h("p", { class: "row spread" }, h("span", { class: "breaker-name", text: name, title: name }), h("span", { class: "pill", data: { look: s.look }, title: s.text, text: s.label })),
         b.retry_after_seconds > 0 ? h("p", { class: "small", text: `Tries again in ${Math.ceil(b.retry_after_seconds)} s.` }) : null,
+        b.last_failure && s.look !== "good" ? h("p", { class: "small", text: `Last failure: ${b.last_failure}` }) : null,
         list([
           ["Calls", count(b.total_calls)],
           ["Good", count(b.success_calls)],
