@@ -184,7 +184,7 @@ const (
 // Extract answers without a model: what fits the question in the best passages, word for word, each with its citation. Where no
 // sentence of a passage shares a word with the question, nearest finds one by what it means; nil: there is no such means.
 func Extract(question string, hits []Hit, nearest nearestOf) (string, []Citation) {
-	want := contentWords(question)
+	want := wanted(question)
 	var text strings.Builder
 	var cites []Citation
 	said := map[string]bool{} // neighbouring passages share sentences

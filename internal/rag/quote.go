@@ -2,6 +2,7 @@ package rag
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,6 +12,41 @@ type quotable struct {
 	Span
 	place int    // among the sentences of its passage, those that are not quotable counted
 	under string // the headings in the passage that it stands under
+}
+
+// wanted are the words of a question that a quote should have. A single letter, as in "I" or "what's", is found anywhere.
+func wanted(question string) []string {
+	all := contentWords(question)
+	if longer := slices.DeleteFunc(slices.Clone(all), func(w string) bool { return len(w) == 1 && !isNumber(w) }); len(longer) > 0 {
+		return longer
+	}
+	return all
+}
+
+// strangers says whether no passage has a word of the question, or one that begins as it does. Such passages were found by their
+// vectors alone: in another language than the question's they may well answer it, and how near they are does not tell, since
+// what has nothing to do with a question can be as near as what answers it.
+func strangers(question string, hits []Hit) bool {
+	want := wanted(question)
+	for _, h := range hits {
+		for _, have := range words(h.Passage.Title + "\n" + h.Passage.Heading + "\n" + h.Passage.Text) {
+			if slices.ContainsFunc(want, func(w string) bool { return akin(w, have) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// minStem is how many bytes of a word have to stand at the start of another one for both to be forms of one word.
+const minStem = 4
+
+// akin says whether two words are the same, or one begins with the other, as "restarted" does with "restart".
+func akin(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return a == b || len(a) >= minStem && strings.HasPrefix(b, a)
 }
 
 // nearestOf finds, by what they mean, which of a passage's sentences is nearest to a question; false where it finds none.

@@ -73,6 +73,32 @@ func TestWhereAHeadingAloneFitsTheNearestSentenceUnderItIsQuoted(t *testing.T) {
 	}
 }
 
+func TestWhereNoPassageHasAWordOfTheQuestionTheNoticeSaysSo(t *testing.T) {
+	router := hit(1, "The router is restarted by holding the button.")
+	router.Passage.Heading, router.Passage.Title = "Network", "House manual"
+	for question, strange := range map[string]bool{
+		"How do I restart it?":           false, // another form of a word
+		"Where is the network?":          false,
+		"Is there a manual?":             false,
+		"What's the button for?":         false,
+		"How do I bake bread with yeast": true,
+		"What's for dinner? I ask.":      true, // "s" and "I" are no words to go by
+		"Wo ist der Knopf?":              true, // may well fit, and the notice says no more than that it may not
+		"Is a butter there?":             true,
+	} {
+		w := newWorld()
+		w.modelErr = Errorf(Unavailable, CodeNoModel, "none")
+		w.hits = []Hit{hit(2, "Weather, at 5 o'clock it's fine, said I."), router}
+		_, a, _, err := w.run(t.Context(), Request{DB: "docs", Question: question, Method: Hybrid, K: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.HasPrefix(a.Notice, "Perhaps nothing here fits"); got != strange || !strings.Contains(a.Notice, "No language model answered") {
+			t.Errorf("%q: %q", question, a.Notice)
+		}
+	}
+}
+
 // A quote is a part of its passage, and holds no heading where the passage has other sentences.
 func TestNoHeadingIsEverQuotedBesideText(t *testing.T) {
 	piece := rapid.SampledFrom([]string{"# Router\n", "## Restart it\n\n", "Router\n\n", "Router\n===\n", "The router is grey. ", "Hold it.\n\n", "\n", "```\n", "|--|\n", "é\xff。", "- a\r\n"})
