@@ -23,9 +23,9 @@ func wanted(question string) []string {
 	return all
 }
 
-// strangers says whether no passage has a word of the question, or one that begins as it does. Such passages were found by their
-// vectors alone: in another language than the question's they may well answer it, and how near they are does not tell, since
-// what has nothing to do with a question can be as near as what answers it.
+// strangers says whether no passage has a word of the question, or another form of one; false where the question has none to go
+// by. Such passages were found by their vectors alone: in another language than the question's they may well answer it, and how
+// near they are does not tell, since what has nothing to do with a question can be as near as what answers it.
 func strangers(question string, hits []Hit) bool {
 	want := wanted(question)
 	for _, h := range hits {
@@ -35,7 +35,7 @@ func strangers(question string, hits []Hit) bool {
 			}
 		}
 	}
-	return true
+	return len(want) > 0
 }
 
 // minStem is how many bytes of a word have to stand at the start of another one for both to be forms of one word.
@@ -168,7 +168,7 @@ func titleLines(p Passage) []titleLine {
 	fenced := false
 	for i, l := range lines {
 		line := p.Text[l.Start:l.End]
-		level := 0
+		var level int
 		mark := markdownHeading.FindStringSubmatch(line)
 		switch {
 		case codeFence.MatchString(line):

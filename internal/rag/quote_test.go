@@ -81,6 +81,7 @@ func TestWhereNoPassageHasAWordOfTheQuestionTheNoticeSaysSo(t *testing.T) {
 		"Where is the network?":          false,
 		"Is there a manual?":             false,
 		"What's the button for?":         false,
+		"What is it?":                    false, // no word to go by
 		"How do I bake bread with yeast": true,
 		"What's for dinner? I ask.":      true, // "s" and "I" are no words to go by
 		"Wo ist der Knopf?":              true, // may well fit, and the notice says no more than that it may not
