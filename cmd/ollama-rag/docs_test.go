@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ollama-rag/ollama-rag/internal/config"
+	"github.com/ollama-rag/ollama-rag/internal/ollama"
 )
 
 // docTable reads what stands between two marks of a page.
@@ -59,6 +60,28 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 		route := "/api/" + strings.TrimSuffix(rest, `"}`)
 		if !strings.Contains(string(data), route) {
 			t.Errorf("docs/api.md does not name %s", route)
+		}
+	}
+}
+
+func TestHelpSaysThatTheEnvironmentComesBeforeAFlagsDefault(t *testing.T) {
+	help := runProgram(t, t.TempDir(), nil, "serve", "--help").stdout
+	for _, want := range []string{"(default: OLLAMA_RAG_DATA_DIR, else /", "(default: OLLAMA_RAG_ADDR, else 127.0.0.1:8000)", "(default: OLLAMA_RAG_ADDR_FILE)"} {
+		if !strings.Contains(help, want) {
+			t.Errorf("serve --help lacks %q:\n%s", want, help)
+		}
+	}
+}
+
+func TestAllHintsNameTheSameModelToPull(t *testing.T) {
+	for _, page := range []string{"../../README.md", "../../internal/web/static/ask.js"} {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, found := strings.Cut(string(data), "ollama pull ")
+		if !found || !strings.HasPrefix(after, ollama.DefaultChatModel) {
+			t.Errorf("%s: pull %.20q, want %s", page, after, ollama.DefaultChatModel)
 		}
 	}
 }

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
 func jobsCommand() *cobra.Command {
@@ -50,10 +55,43 @@ func listJobs(cmd *cobra.Command, a *api) error {
 	if wantJSON(cmd) {
 		return printJSON(list.Jobs)
 	}
-	out := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	return printJobs(os.Stdout, list.Jobs)
+}
+
+// maxSkippedShown is how many skipped files of a job are listed under it.
+const maxSkippedShown = 5
+
+// printJobs prints a table of jobs, the files that each skipped under its row.
+func printJobs(to io.Writer, jobs []jobView) error {
+	var table bytes.Buffer // whole before anything goes between its rows, or the columns would not line up
+	out := tabwriter.NewWriter(&table, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(out, "ID\tKNOWLEDGE BASE\tSTATE\tDONE")
-	for _, j := range list.Jobs {
+	for _, j := range jobs {
 		fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", j.ID, j.DB, j.State, standing(j.Report))
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	header, rows, _ := strings.Cut(table.String(), "\n")
+	fmt.Fprintln(to, header)
+	for _, j := range jobs {
+		var row string
+		row, rows, _ = strings.Cut(rows, "\n")
+		fmt.Fprintln(to, row)
+		printSkipped(to, j.Report)
+	}
+	return nil
+}
+
+func printSkipped(to io.Writer, r rag.IngestReport) {
+	shown := 0
+	for _, it := range r.Items {
+		if it.Status == rag.FileSkipped && shown < maxSkippedShown {
+			fmt.Fprintf(to, "  skipped %s: %s\n", it.Source, it.Reason)
+			shown++
+		}
+	}
+	if more := r.Skipped - shown; more > 0 {
+		fmt.Fprintf(to, "  ... and %d more: --json has all\n", more)
+	}
 }

@@ -105,10 +105,18 @@ func addSettingFlag(cmd *cobra.Command, names ...string) {
 			case name == "docs":
 				cmd.PersistentFlags().StringArray(name, nil, s.Help+" (may be given more than once)")
 			default:
-				cmd.PersistentFlags().String(name, s.Default, s.Help)
+				cmd.PersistentFlags().String(name, "", s.Help+defaultOf(s)) // the flag's own default would hide what the environment says
 			}
 		}
 	}
+}
+
+// defaultOf says where a setting's value comes from when its flag is not given.
+func defaultOf(s *config.Setting) string {
+	if s.Default == "" {
+		return fmt.Sprintf(" (default: %s)", s.Env)
+	}
+	return fmt.Sprintf(" (default: %s, else %s)", s.Env, s.Default)
 }
 
 // settings loads the configuration for a command.

@@ -135,7 +135,7 @@ type Answer struct {
 	Dropped        []Dropped
 	Degraded       bool
 	DegradedReason Reason
-	Notice         string // one sentence for the reader: why it is degraded and what to do
+	Notice         string // for the reader: why it is degraded and what to do, and whether nothing fits
 	RetryAfter     time.Duration
 	Cache          CacheInfo
 	Timings        Timings

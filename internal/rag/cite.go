@@ -126,8 +126,13 @@ func supports(p Passage, claim []string) bool {
 
 // place fills a citation with the passage and the sentence of it that fits the wanted words best.
 func place(n int, h Hit, want []string) Citation {
+	span, _ := bestSentence(h.Passage.Text, want)
+	return placed(n, h, span)
+}
+
+// placed fills a citation with the passage and a span of its text.
+func placed(n int, h Hit, span Span) Citation {
 	p := h.Passage
-	span, _ := bestSentence(p.Text, want)
 	return Citation{
 		N: n, Passage: p.ID, DocumentID: p.Document, Source: p.Source, Title: p.Title, Heading: p.Heading, Page: p.Page,
 		Start: p.Span.Start + span.Start, End: p.Span.Start + span.End, Quote: p.Text[span.Start:span.End], Hash: p.Hash,
@@ -176,11 +181,10 @@ const (
 	maxQuoteBytes = 600
 )
 
-// Extract answers without a model: the sentences of the best passages that fit the question, word for word, each with its
-// citation. Where a passage shares no word with the question, as across languages, nearest finds the sentence by what it means;
-// without it, or where it finds none, the passage's first sentences are quoted.
-func Extract(question string, hits []Hit, nearest func(passage string) (Span, bool)) (string, []Citation) {
-	want := contentWords(question)
+// Extract answers without a model: what fits the question in the best passages, word for word, each with its citation. Where no
+// sentence of a passage shares a word with the question, nearest finds one by what it means; nil: there is no such means.
+func Extract(question string, hits []Hit, nearest nearestOf) (string, []Citation) {
+	want := wanted(question)
 	var text strings.Builder
 	var cites []Citation
 	said := map[string]bool{} // neighbouring passages share sentences
@@ -188,17 +192,7 @@ func Extract(question string, hits []Hit, nearest func(passage string) (Span, bo
 		if len(cites) == maxQuotes {
 			break
 		}
-		c := place(i+1, h, want)
-		if _, shared := bestSentence(h.Passage.Text, want); shared == 0 {
-			span, ok := Span{}, false
-			if nearest != nil {
-				span, ok = nearest(h.Passage.Text)
-			}
-			if !ok {
-				span = opening(h.Passage.Text)
-			}
-			c.Start, c.Quote = h.Passage.Span.Start+span.Start, h.Passage.Text[span.Start:span.End]
-		}
+		c := placed(i+1, h, bestQuote(h.Passage, want, nearest))
 		c.Quote = truncate(c.Quote, maxQuoteBytes)
 		if strings.TrimSpace(c.Quote) == "" || said[c.Quote] {
 			continue

@@ -160,6 +160,9 @@ func (e *Engine) ask(ctx context.Context, q asked, emit func(Event) error) error
 		DB: req.DB, Hits: shown, Dropped: dropped, Method: found.Method, Model: model.Name, Provider: e.Provider,
 		Cache: CacheInfo{Status: CacheMiss}, Timings: t,
 	}
+	if len(shown) == 0 || modelErr != nil {
+		a.Model = "" // none is asked
+	}
 	if !recall {
 		a.Cache.Status = CacheBypass
 	}
@@ -183,7 +186,6 @@ func (e *Engine) ask(ctx context.Context, q asked, emit func(Event) error) error
 		a.Text = a.Notice
 		err = emit(Event{Kind: EventToken, Token: a.Text})
 	case modelErr != nil:
-		a.Model = ""
 		err = e.without(ctx, req, &a, spare, modelErr, emit)
 	default:
 		err = e.generate(ctx, req, prompt, &a, spare, emit)

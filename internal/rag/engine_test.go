@@ -467,13 +467,13 @@ func TestWithoutPassagesTheModelIsNotAsked(t *testing.T) {
 		w := newWorld()
 		w.hits, w.base.Empty = nil, empty
 		_, a, text, err := w.run(t.Context(), request)
-		if err != nil || a.Text == "" || a.Text != text || a.DoneReason != "no_passages" || slices.Contains(w.calls, "generate") {
+		if err != nil || a.Text == "" || a.Text != text || a.DoneReason != "no_passages" || a.Model != "" || slices.Contains(w.calls, "generate") {
 			t.Error(w.calls, a, err)
 		}
 	}
 	w := newWorld()
 	w.hits = []Hit{hit(1, strings.Repeat("x", 50_000))}
-	if _, a, _, err := w.run(t.Context(), request); err != nil || len(a.Dropped) != 1 || !strings.Contains(a.Text, "fits") {
+	if _, a, _, err := w.run(t.Context(), request); err != nil || len(a.Dropped) != 1 || a.Model != "" || !strings.Contains(a.Text, "fits") {
 		t.Error(a, err)
 	}
 }

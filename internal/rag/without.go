@@ -30,6 +30,9 @@ func (e *Engine) without(ctx context.Context, req Request, a *Answer, spare *Rec
 		a.Text, a.Citations = Extract(req.Question, a.Hits, e.nearest(ctx, req))
 		a.DoneReason = "extractive"
 		a.Notice = "No language model answered, so these are the passages themselves: " + detail(cause)
+		if strangers(req.Question, a.Hits) {
+			a.Notice = "Perhaps nothing here fits: no passage has a word of the question. " + a.Notice
+		}
 	}
 	a.Degraded, a.DegradedReason = true, reasonFor(cause)
 	if err, ok := errors.AsType[*Error](cause); ok {

@@ -142,25 +142,3 @@ func bestSentence(passage string, want []string) (Span, float64) {
 	}
 	return best, max(score, 0)
 }
-
-// openingBytes is how much of a passage is quoted where no sentence of it is known to be the right one.
-const openingBytes = 300
-
-// opening is the first sentences of a passage behind its Markdown headings: what to quote where the question shares no word with
-// it, as across languages. A passage of headings alone is quoted whole.
-func opening(passage string) Span {
-	out := Span{0, len(passage)}
-	begun := false
-	for _, s := range sentences(passage) {
-		switch {
-		case !begun && passage[s.Start] == '#':
-		case !begun:
-			out, begun = s, true
-		case s.End-out.Start <= openingBytes:
-			out.End = s.End
-		default:
-			return out
-		}
-	}
-	return out
-}

@@ -2,7 +2,6 @@ package rag
 
 import (
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -19,23 +18,6 @@ func TestNumbersCompareWhateverTheirDress(t *testing.T) {
 	} {
 		if got := words(text); !slices.Equal(got, want) {
 			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}
-
-func TestTheOpeningOfAPassageIsItsFirstTextBehindTheHeadings(t *testing.T) {
-	long := strings.Repeat("word ", 100) + "end."
-	for passage, want := range map[string]string{
-		"# Lease\n\nThe rent is due. Late rent costs more.": "The rent is due. Late rent costs more.",
-		"The rent is due.":                  "The rent is due.",
-		"# Lease\n\n## Rent":                "# Lease\n\n## Rent",
-		"# Lease\n\nShort. " + long:         "Short.",
-		long + " More.":                     long,
-		"":                                  "",
-		"Text first.\n\n# Heading\n\nThen.": "Text first.\n\n# Heading\n\nThen.",
-	} {
-		if s := opening(passage); passage[s.Start:s.End] != want {
-			t.Errorf("%.40q: %.60q, want %.60q", passage, passage[s.Start:s.End], want)
 		}
 	}
 }

@@ -62,6 +62,8 @@ const stories = {
     assert.match(await page.locator(".turn").last().locator(".prose").textContent(), /third working day/);
     await page.locator("#status-strip").click();
     await page.locator("#status-cards").getByText("Does not answer").waitFor();
+    await page.keyboard.press("Escape");
+    await telephone(page, banner.first());
   },
 
   /** The dashboard in an incident: what is wrong in words, since when in colours, what it does to people in curves. */
@@ -143,6 +145,26 @@ async function narrow(page) {
     await page.locator(view).click();
     await fits(page, view);
   }
+}
+
+/** On a telephone the picker has a name, a banner its width, and the line at the bottom nothing that is cut. */
+async function telephone(page, banner) {
+  await page.setViewportSize({ width: 390, height: 760 });
+  await fits(page, "a degraded answer");
+  const picker = await page.locator("#base").boundingBox();
+  assert.ok(picker.width >= 120, `the picker is ${picker.width} pixels wide`);
+  const text = await banner.locator(".banner-text").boundingBox();
+  const button = await banner.getByRole("button", { name: "Ask again" }).boundingBox();
+  assert.ok(button.y >= text.y + text.height, "the button stands beside the notice");
+  const strip = await page.locator("#status-strip").boundingBox();
+  const bottom = strip.y + strip.height;
+  const parts = await page.locator("#status-strip > span").all();
+  for (const part of parts) {
+    const box = await part.boundingBox();
+    const isCut = box && box.y < bottom && (box.y + box.height > bottom || box.x + box.width > strip.x + strip.width);
+    assert.ok(!isCut, `the line at the bottom cuts ${await part.textContent()}`);
+  }
+  await picture(page, "telephone");
 }
 
 async function fits(page, what) {

@@ -106,7 +106,7 @@ function drawWelcome() {
     );
   }
   if (noModel) {
-    const steps = ["get a model, for example ", h("code", { text: "ollama pull llama3.2" }), "."];
+    const steps = ["get a model, for example ", h("code", { text: "ollama pull llama3.1:8b" }), "."];
     if (ollama.healthy === false) steps.unshift("start Ollama (", h("code", { text: "ollama serve" }), ") and ");
     parts.push(
       h(
