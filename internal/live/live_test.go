@@ -44,7 +44,7 @@ func (p *parts) sources() Sources {
 		},
 		Queue: func() upstream.QueueStats { return read(p, func() upstream.QueueStats { return p.queue }) },
 		Cache: func() rag.CacheStats { return read(p, func() rag.CacheStats { return p.cache }) }, Ingest: func() ingest.Stats { return read(p, func() ingest.Stats { return p.ingest }) },
-		Look: p.look,
+		Look:  p.look,
 		Store: func(context.Context) error { return read(p, func() error { return p.store }) }, Flow: func() metrics.Flow { return read(p, func() metrics.Flow { return p.flow }) },
 	}
 }
