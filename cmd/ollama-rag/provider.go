@@ -48,6 +48,7 @@ func (e engines) Explain(ctx context.Context, req rag.Request) (rag.Explanation,
 func (h *house) answerers(common rag.Engine) engines {
 	all := engines{}
 	if h.metrics != nil { // below the spans, as they cost more than what is timed here
+		common.Asked = h.metrics.Asked
 		common.Retriever, common.Cache = h.metrics.Retriever(common.Retriever), h.metrics.Recaller(common.Cache)
 	}
 	h.traceStages(&common)

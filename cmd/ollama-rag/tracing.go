@@ -49,7 +49,6 @@ func (h *house) observe(engine server.Engine) (func(string, http.Handler) http.H
 	var around []func(string, http.Handler) http.Handler
 	if h.metrics != nil {
 		around = append(around, h.metrics.Route)
-		engine = h.metrics.Engine(engine)
 	}
 	if h.tracer != nil {
 		around = append(around, h.tracer.Route)

@@ -47,51 +47,14 @@ func add(c prometheus.Counter, v float64) {
 	}
 }
 
-// Asker is what Engine wraps.
-type Asker interface {
-	Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error]
-	Search(ctx context.Context, req rag.Request) (rag.Found, error)
-	Explain(ctx context.Context, req rag.Request) (rag.Explanation, error)
-}
-
-// Engine counts questions and what became of them.
-func (m *Metrics) Engine(next Asker) Asker { return engine{next, m} }
-
-type engine struct {
-	Asker
-	m *Metrics
-}
-
-// ask is a question under way.
-type ask struct {
-	what outcome // failed, until it is known to be something else
-	err  error
-}
-
-func (e engine) Ask(ctx context.Context, req rag.Request) iter.Seq2[rag.Event, error] {
-	return func(yield func(rag.Event, error) bool) {
-		var a ask
-		defer func() { e.m.asked(ctx, req, &a) }()
-		for ev, err := range e.Asker.Ask(ctx, req) {
-			switch {
-			case err != nil:
-				a.err = err
-			case ev.Kind == rag.EventDone:
-				a.what = e.m.answered(ev.Answer)
-			}
-			if !yield(ev, err) {
-				if a.what == failed && a.err == nil {
-					a.what = abandoned
-				}
-				return
-			}
-		}
-	}
-}
-
-func (m *Metrics) asked(ctx context.Context, req rag.Request, a *ask) {
-	if a.what == failed && gone(ctx) {
-		a.what = abandoned
+// Asked counts a question and what became of it: rag.Engine tells.
+func (m *Metrics) Asked(ctx context.Context, req rag.Request, a *rag.Answer, err error) {
+	what := abandoned
+	switch {
+	case a != nil:
+		what = m.answered(a)
+	case err != nil && !gone(ctx):
+		what = failed
 	}
 	provider := req.Provider
 	if !slices.Contains(providers[:], provider) {
@@ -101,12 +64,12 @@ func (m *Metrics) asked(ctx context.Context, req rag.Request, a *ask) {
 	if of == nil {
 		of = m.queries[asking{"", provider}]
 	}
-	of[a.what].Inc()
-	if a.what != failed {
+	of[what].Inc()
+	if what != failed {
 		return
 	}
-	kind := m.errors[rag.KindOf(a.err)]
-	if kind == nil { // no error at all, or of a kind that a question cannot come to: a fault of ours
+	kind := m.errors[rag.KindOf(err)]
+	if kind == nil { // of a kind that a question cannot come to: a fault of ours
 		kind = m.errors[rag.Internal]
 	}
 	kind.Inc()

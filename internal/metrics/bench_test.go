@@ -17,26 +17,24 @@ func (s sink) Write(p []byte) (int, error) { return len(p), nil }
 func (s sink) WriteHeader(int)             {}
 
 // typical is what one question leaves behind: five passages, two citations, 50 pieces of text.
-func typical() ([]rag.Event, []rag.Chunk) {
+func typical() (*rag.Answer, []rag.Chunk) {
 	cosine := .7
 	a := &rag.Answer{
 		Hits:      []rag.Hit{{Cosine: &cosine}, {}, {}, {}, {}},
 		Citations: []rag.Citation{{Verdict: rag.Supported}, {Verdict: rag.Unsupported}},
 		Timings:   rag.Timings{Embed: .01, Retrieve: .002},
 	}
-	var events []rag.Event
 	var chunks []rag.Chunk
 	for range 50 {
-		events, chunks = append(events, rag.Event{Kind: rag.EventToken, Token: "x"}), append(chunks, rag.Chunk{Text: "x"})
+		chunks = append(chunks, rag.Chunk{Text: "x"})
 	}
-	usage := rag.Usage{InputTokens: 600, OutputTokens: 50, OutputSeconds: 1}
-	return append(events, rag.Event{Kind: rag.EventDone, Answer: a}), append(chunks, rag.Chunk{Done: true, Usage: usage})
+	return a, append(chunks, rag.Chunk{Done: true, Usage: rag.Usage{InputTokens: 600, OutputTokens: 50, OutputSeconds: 1}})
 }
 
 func TestRecordingAllocatesNothing(t *testing.T) {
 	m := fresh()
-	events, chunks := typical()
-	answer, usage := events[len(events)-1].Answer, chunks[len(chunks)-1].Usage
+	answer, chunks := typical()
+	usage := chunks[len(chunks)-1].Usage
 	hit := *answer
 	hit.Cache.Status = rag.CacheExact
 	of := m.models.get("m")
@@ -45,7 +43,7 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 	}
 	r := &routeMetrics{route: "/x", method: "GET", requests: m.requests, duration: m.duration.WithLabelValues("/x"), firstByte: m.firstByte.WithLabelValues("/x")}
 	w := &watchedWriter{status: http.StatusOK}
-	odd := &ask{err: rag.Errorf("strange", "", "boom")}
+	odd := rag.Errorf("strange", "", "boom")
 	ctx := context.Background()
 	route := m.Route("GET /x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	var out http.ResponseWriter = sink{}
@@ -60,8 +58,9 @@ func TestRecordingAllocatesNothing(t *testing.T) {
 		"model.usage":               func() { of.usage(usage) },
 		"answered":                  func() { m.answered(answer) },
 		"answered from the cache":   func() { m.answered(&hit) },
-		"asked, strange kind":       func() { m.asked(ctx, rag.Request{Method: rag.Hybrid}, odd) },
-		"asked, strange method":     func() { m.asked(ctx, rag.Request{Method: "strange"}, odd) },
+		"Asked":                     func() { m.Asked(ctx, rag.Request{Method: rag.Hybrid}, answer, nil) },
+		"Asked, strange kind":       func() { m.Asked(ctx, rag.Request{Method: rag.Hybrid}, nil, odd) },
+		"Asked, strange method":     func() { m.Asked(ctx, rag.Request{Method: "strange"}, nil, odd) },
 		"names.get of a known one":  func() { m.models.get("m") },
 		"names.get of one too many": func() { m.models.get("the hundred and first") },
 	} {
@@ -98,17 +97,14 @@ func BenchmarkInstrumentsOfARoute(b *testing.B) {
 	})
 }
 
-// BenchmarkInstrumentsOfAQuestion is what counting adds to one question of 50 tokens.
+// BenchmarkInstrumentsOfAQuestion is what counting adds to one question.
 func BenchmarkInstrumentsOfAQuestion(b *testing.B) {
-	events, _ := typical()
-	var bare Asker = asks{events: events}
-	run := func(a Asker) func(*testing.B) {
-		return func(b *testing.B) {
-			each(b, func() iter.Seq2[rag.Event, error] { return a.Ask(b.Context(), rag.Request{Method: rag.Hybrid}) })
-		}
+	m := fresh()
+	a, _ := typical()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Asked(b.Context(), rag.Request{Method: rag.Hybrid}, a, nil)
 	}
-	b.Run("bare", run(bare))
-	b.Run("counted", run(fresh().Engine(bare)))
 }
 
 // BenchmarkInstrumentsOfAModelCall is what counting and timing adds to one model call of 50 tokens.

@@ -1,6 +1,6 @@
 // Package metrics is the only importer of the Prometheus client. Three ways lead into it, and none touches the domain:
 //
-//	what flows through a port   a decorator around it (Engine, Generator, Route)
+//	what flows through a port   a decorator around it (Generator, Retriever, Recaller, Route)
 //	what a part is              read from its Stats when a scrape asks (Parts)
 //	what only the part sees     a field of those Stats
 //

@@ -71,31 +71,6 @@ func want(t *testing.T, m *Metrics, series map[string]float64) {
 	}
 }
 
-// asks is an engine that gives the same events to every question, and err after them.
-type asks struct {
-	events []rag.Event
-	err    error
-}
-
-func (a asks) Ask(context.Context, rag.Request) iter.Seq2[rag.Event, error] {
-	return func(yield func(rag.Event, error) bool) {
-		for _, ev := range a.events {
-			if !yield(ev, nil) {
-				return
-			}
-		}
-		if a.err != nil {
-			yield(rag.Event{}, a.err)
-		}
-	}
-}
-
-func (asks) Explain(context.Context, rag.Request) (rag.Explanation, error) {
-	return rag.Explanation{}, nil
-}
-
-func (asks) Search(context.Context, rag.Request) (rag.Found, error) { return rag.Found{}, nil }
-
 // writes is a model that writes the same chunks for every prompt, and err after them.
 type writes struct {
 	chunks []rag.Chunk
@@ -132,10 +107,6 @@ func read[T any](seq iter.Seq2[T, error], leaves bool) {
 	}
 }
 
-func done(a rag.Answer) []rag.Event {
-	return []rag.Event{{Kind: rag.EventToken, Token: "x"}, {Kind: rag.EventDone, Answer: &a}}
-}
-
 func TestWhatBecomesOfAQuestionIsCountedOnce(t *testing.T) {
 	left, leave := context.WithCancel(t.Context())
 	leave()
@@ -144,29 +115,26 @@ func TestWhatBecomesOfAQuestionIsCountedOnce(t *testing.T) {
 	busy := rag.Errorf(rag.Overloaded, rag.CodeQueueFull, "busy")
 	for _, c := range []struct {
 		name    string
-		engine  asks
+		answer  *rag.Answer
+		err     error
 		ctx     context.Context
-		leaves  bool
 		outcome string
 		failure string
 	}{
-		{"whole", asks{events: done(rag.Answer{})}, t.Context(), toTheEnd, "answered", ""},
-		{"whole, reader leaves at the end", asks{events: done(rag.Answer{})[1:]}, t.Context(), onePiece, "answered", ""},
-		{"quoted", asks{events: done(rag.Answer{Degraded: true})}, t.Context(), toTheEnd, "degraded", ""},
-		{"nothing found", asks{events: done(rag.Answer{DoneReason: "no_passages"})}, t.Context(), toTheEnd, "refused", ""},
-		{"from the cache", asks{events: done(rag.Answer{Cache: rag.CacheInfo{Status: rag.CacheExact}})}, t.Context(), toTheEnd, "answered", ""},
-		{"reader leaves", asks{events: done(rag.Answer{})}, t.Context(), onePiece, "abandoned", ""},
-		{"client left", asks{err: context.Canceled}, left, toTheEnd, "abandoned", ""},
-		{"fault", asks{err: busy}, t.Context(), toTheEnd, "error", "overloaded"},
-		{"fault, and the reader leaves", asks{err: busy}, t.Context(), onePiece, "error", "overloaded"},
-		{"fault in mid-stream", asks{events: done(rag.Answer{})[:1], err: busy}, t.Context(), toTheEnd, "error", "overloaded"},
-		{"deadline of ours", asks{err: rag.Errorf(rag.Timeout, "", "late")}, late, toTheEnd, "error", "timeout"},
-		{"unnamed fault", asks{err: errors.New("boom")}, t.Context(), toTheEnd, "error", "internal"},
-		{"kind that nobody knows", asks{err: rag.Errorf("strange\xff", "", "boom")}, t.Context(), toTheEnd, "error", "internal"},
-		{"no end", asks{events: done(rag.Answer{})[:1]}, t.Context(), toTheEnd, "error", "internal"},
+		{"whole", &rag.Answer{}, nil, t.Context(), "answered", ""},
+		{"whole, and its client has left", &rag.Answer{}, nil, left, "answered", ""},
+		{"quoted", &rag.Answer{Degraded: true}, nil, t.Context(), "degraded", ""},
+		{"nothing found", &rag.Answer{DoneReason: "no_passages"}, nil, t.Context(), "refused", ""},
+		{"from the cache", &rag.Answer{Cache: rag.CacheInfo{Status: rag.CacheExact}}, nil, t.Context(), "answered", ""},
+		{"reader leaves", nil, nil, t.Context(), "abandoned", ""},
+		{"client left", nil, context.Canceled, left, "abandoned", ""},
+		{"fault", nil, busy, t.Context(), "error", "overloaded"},
+		{"deadline of ours", nil, rag.Errorf(rag.Timeout, "", "late"), late, "error", "timeout"},
+		{"unnamed fault", nil, errors.New("boom"), t.Context(), "error", "internal"},
+		{"kind that nobody knows", nil, rag.Errorf("strange\xff", "", "boom"), t.Context(), "error", "internal"},
 	} {
 		m := fresh()
-		read(m.Engine(c.engine).Ask(c.ctx, rag.Request{Method: rag.Hybrid}), c.leaves)
+		m.Asked(c.ctx, rag.Request{Method: rag.Hybrid}, c.answer, c.err)
 		for series, v := range scrape(t, m) {
 			expected := 0.0
 			if series == fmt.Sprintf(`queries_total{method="hybrid",outcome="%s",provider="ollama"}`, c.outcome) || c.failure != "" && series == fmt.Sprintf(`query_errors_total{error_type="%s"}`, c.failure) {
@@ -187,9 +155,9 @@ func TestAnAnswerLeavesItsFigures(t *testing.T) {
 		Citations: []rag.Citation{{Verdict: rag.Supported}, {Verdict: rag.Supported}, {Verdict: rag.Unsupported}, {Verdict: "strange"}},
 		Timings:   rag.Timings{Embed: .012, Retrieve: .002},
 	}
-	drain(m.Engine(asks{events: done(a)}).Ask(t.Context(), rag.Request{Method: rag.BM25}))
+	m.Asked(t.Context(), rag.Request{Method: rag.BM25}, &a, nil)
 	a.Cache, a.Usage = rag.CacheInfo{Status: rag.CacheSemantic, Similarity: .97}, rag.Usage{TotalSeconds: 3, InputTokens: 100, OutputTokens: 20}
-	drain(m.Engine(asks{events: done(a)}).Ask(t.Context(), rag.Request{Method: rag.BM25}))
+	m.Asked(t.Context(), rag.Request{Method: rag.BM25}, &a, nil)
 	want(t, m, map[string]float64{
 		`retrieved_docs_count`: 2, `retrieved_docs_sum`: 4, `retrieval_top_score_sum`: .84,
 		`citations_total{verdict="supported"}`: 4, `citations_total{verdict="unsupported"}`: 2, `citations_total{verdict="quoted"}`: 0,
@@ -260,7 +228,7 @@ func TestFiguresFromOutsideCannotBreakTheRecorder(t *testing.T) {
 	bad := rag.Usage{InputTokens: math.MinInt, OutputTokens: -5, TotalSeconds: math.Inf(-1), OutputSeconds: math.NaN(), LoadSeconds: -1}
 	drain(m.Generator(writes{chunks: []rag.Chunk{{Done: true, Usage: bad}}}).Generate(t.Context(), rag.Prompt{Model: "m"}))
 	bad.TotalSeconds = math.NaN()
-	drain(m.Engine(asks{events: done(rag.Answer{Usage: bad, Cache: rag.CacheInfo{Status: rag.CacheExact}})}).Ask(t.Context(), rag.Request{Method: rag.Vector}))
+	m.Asked(t.Context(), rag.Request{Method: rag.Vector}, &rag.Answer{Usage: bad, Cache: rag.CacheInfo{Status: rag.CacheExact}}, nil)
 	want(t, m, map[string]float64{`llm_tokens_total{model="m",type="output"}`: 0, `semcache_saved_seconds_total`: 0, `semcache_saved_tokens_total`: 0})
 }
 
@@ -467,8 +435,8 @@ func TestNothingThatAClientSendsBecomesALabel(t *testing.T) {
 		req := httptest.NewRequest(http.MethodGet, "/x", nil)
 		req.Method, req.URL.Path = strange, strange
 		route.ServeHTTP(httptest.NewRecorder(), req)
-		drain(m.Engine(asks{err: rag.Errorf(rag.Kind(strange), strange, "%s", strange)}).Ask(t.Context(), rag.Request{Method: rag.Method(strange), DB: strange, Model: strange, Provider: strange}))
-		drain(m.Engine(asks{events: done(rag.Answer{Method: rag.Method(strange), DoneReason: strange, Model: strange, Citations: []rag.Citation{{Verdict: rag.Verdict(strange)}}})}).Ask(t.Context(), rag.Request{Method: rag.Method(strange)}))
+		m.Asked(t.Context(), rag.Request{Method: rag.Method(strange), DB: strange, Model: strange, Provider: strange}, nil, rag.Errorf(rag.Kind(strange), strange, "%s", strange))
+		m.Asked(t.Context(), rag.Request{Method: rag.Method(strange)}, &rag.Answer{Method: rag.Method(strange), DoneReason: strange, Model: strange, Citations: []rag.Citation{{Verdict: rag.Verdict(strange)}}}, nil)
 	}
 	want(t, m, map[string]float64{`queries_total{method="other",outcome="error",provider="ollama"}`: 1000, `query_errors_total{error_type="internal"}`: 1000})
 	for series := range scrape(t, m) {

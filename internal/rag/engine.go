@@ -30,6 +30,8 @@ type Engine struct {
 	Shadows      *Shadows                     // served answers that are made again to compare; nil: none
 	Joins        *Joins                       // identical questions in flight; nil: each is answered by itself
 	Normalise    func(question string) string // Unicode NFC and folded spaces, for the cache key
+	// Asked is told how each question ended: with its whole answer, with an error, or with neither, where the reader left. nil: nobody is.
+	Asked func(ctx context.Context, req Request, a *Answer, err error)
 }
 
 // Ask answers a question as a stream of events. After an error nothing follows; a reader that stops early stops the model,
@@ -37,16 +39,39 @@ type Engine struct {
 //
 // The same question in flight is answered once, where Joins is set.
 func (e *Engine) Ask(ctx context.Context, req Request) iter.Seq2[Event, error] {
-	return events(func(emit func(Event) error) error {
-		q, err := e.look(ctx, req)
-		switch {
-		case err != nil:
-			return err
-		case e.joins(req):
-			return e.join(ctx, q, emit)
+	return func(yield func(Event, error) bool) {
+		var whole *Answer
+		err := errPanicked
+		if e.Asked != nil {
+			defer func() { e.Asked(ctx, req, whole, err) }()
 		}
-		return e.ask(ctx, q, emit)
-	})
+		err = e.answer(ctx, req, func(ev Event) error {
+			if ev.Kind == EventDone {
+				whole = ev.Answer
+			}
+			if !yield(ev, nil) {
+				return errReaderLeft
+			}
+			return nil
+		})
+		switch {
+		case errors.Is(err, errReaderLeft):
+			err = nil
+		case err != nil:
+			yield(Event{}, err)
+		}
+	}
+}
+
+func (e *Engine) answer(ctx context.Context, req Request, emit func(Event) error) error {
+	q, err := e.look(ctx, req)
+	switch {
+	case err != nil:
+		return err
+	case e.joins(req):
+		return e.join(ctx, q, emit)
+	}
+	return e.ask(ctx, q, emit)
 }
 
 // events is the stream of what work emits, and of the error that it ends with.
@@ -64,7 +89,10 @@ func events(work func(emit func(Event) error) error) iter.Seq2[Event, error] {
 	}
 }
 
-var errReaderLeft = errors.New("the reader left")
+var (
+	errReaderLeft = errors.New("the reader left")
+	errPanicked   = errors.New("the answer was not finished")
+)
 
 // asked is a question with what its answer depends on.
 type asked struct {

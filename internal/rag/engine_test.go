@@ -622,3 +622,43 @@ func TestFiltersAreSetsAndQuestionsAreFolded(t *testing.T) {
 		t.Error("languages and sources are told apart by nothing")
 	}
 }
+
+func TestTheEndOfEachQuestionIsToldOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(w *world)
+		stay   EventKind // the reader leaves with this event; -1: it stays
+		whole  bool
+		failed string
+	}{
+		"whole":                        {func(*world) {}, -1, true, ""},
+		"the reader leaves at the end": {func(*world) {}, EventDone, true, ""},
+		"the reader leaves early":      {func(*world) {}, EventToken, false, ""},
+		"no such knowledge base":       {func(w *world) { w.baseErr = errors.New("gone") }, -1, false, "gone"},
+		"retrieval fails":              {func(w *world) { w.retrieveErr = errors.New("broken") }, -1, false, "broken"},
+		"a part panics":                {func(w *world) { w.onEmbed = func() { panic("boom") } }, -1, false, "not finished"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			c.change(w)
+			e := w.engine()
+			told := 0
+			e.Asked = func(_ context.Context, req Request, a *Answer, err error) {
+				told++
+				if req.Question != "q" || (a != nil) != c.whole || (err != nil) != (c.failed != "") || err != nil && !strings.Contains(err.Error(), c.failed) {
+					t.Errorf("told %+v, %v", a, err)
+				}
+			}
+			func() {
+				defer func() { _ = recover() }()
+				for ev := range e.Ask(t.Context(), Request{Question: "q", K: 1}) {
+					if ev.Kind == c.stay {
+						break
+					}
+				}
+			}()
+			if told != 1 {
+				t.Errorf("told %d times", told)
+			}
+		})
+	}
+}
