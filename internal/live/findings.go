@@ -41,7 +41,7 @@ const (
 	longWait       = time.Minute      // with calls in line all the time
 	oldJob         = 10 * time.Minute // an ingest job that waits
 	flappingWithin = lately           // changes of one breaker
-	flapping       = 6                // of these, at least
+	flapping       = 3                // of these that open it, at least: an outage opens it once, and its probes are no more of them
 )
 
 // state is everything that findings are made from.
@@ -227,7 +227,7 @@ func (s *state) ofModels() []Finding {
 	}
 	changes := map[string]int{}
 	for _, c := range s.changes {
-		if s.at.Sub(c.At) <= flappingWithin {
+		if c.From == breaker.Closed && c.To == breaker.Open && s.at.Sub(c.At) <= flappingWithin {
 			if changes[c.Name]++; changes[c.Name] == flapping {
 				out = append(out, Finding{Warn, fmt.Sprintf("%s opens and closes again and again.", c.Name), "Its host answers some calls and fails others: look at its log, and at its memory."})
 			}
@@ -298,8 +298,11 @@ func in(d time.Duration) string {
 }
 
 func seconds(s float64) string {
-	if s < 1 {
+	switch {
+	case s < 1:
 		return fmt.Sprintf("%.0f ms", s*1000)
+	case s >= 90:
+		return fmt.Sprintf("%.0f minutes", s/60)
 	}
 	return fmt.Sprintf("%.1f s", s)
 }

@@ -294,15 +294,18 @@ func TestTheWorstComesFirstAndABreakerThatFlapsIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &parts{hosts: []upstream.HostStats{host("a")}, store: errors.New("gone")}
 		r := run(t, p, 2, func(int) {})
+		for range 10 { // an outage whose probes fail
+			r.Changed(breaker.Change{Name: "b", From: breaker.HalfOpen, To: breaker.Open, At: time.Now()})
+		}
 		for i := range flapping {
-			r.Changed(breaker.Change{Name: "a", From: breaker.State(i % 2), To: breaker.State((i + 1) % 2), At: time.Now()})
+			r.Changed(breaker.Change{Name: "a", From: breaker.Closed, To: breaker.Open, At: time.Now()})
 			v := r.View(t.Context(), time.Time{})
 			if flaps := len(v.Findings) == 2; v.Findings[0].Look != Bad || flaps != (i == flapping-1) || flaps && !strings.HasPrefix(v.Findings[1].Text, "a opens and closes") {
 				t.Errorf("after %d changes: %+v", i+1, v.Findings)
 			}
 		}
 		time.Sleep(flappingWithin + time.Second)
-		if v := r.View(t.Context(), time.Time{}); len(v.Findings) != 1 || v.Changes[0].From != "closed" {
+		if v := r.View(t.Context(), time.Time{}); len(v.Findings) != 1 || v.Changes[0].From != "half_open" {
 			t.Errorf("%+v", v.Findings)
 		}
 	})

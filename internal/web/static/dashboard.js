@@ -13,13 +13,15 @@ const EVERY_MS = 5000;
 /** A small number with two figures. */
 const figure = (v) => (v === 0 ? "0" : v >= 100 ? count(Math.round(v)) : v >= 10 ? v.toFixed(0) : v >= 1 ? v.toFixed(1).replace(".0", "") : v >= 0.01 ? String(Number(v.toPrecision(2))) : "<0.01");
 const rate = (v) => `${figure(v)}/s`;
+/** A time that an axis has room for. */
+const brief = (s) => (s >= 90 ? `${Math.round(s / 60)} min` : seconds(s));
 const whole = (v) => (Number.isInteger(v) ? count(v) : v.toFixed(1));
 
 const CHARTS = [
   { title: "Requests", note: "A second, by how they ended", stacked: true, format: rate, flow: true, lines: [["requests_ok", "served"], ["requests_refused", "client's fault (4xx)"], ["requests_failed", "failed (5xx)", "bad"]] },
   { title: "Questions", note: "A second, by what became of them", stacked: true, format: rate, flow: true, lines: [["questions_answered", "answered"], ["questions_degraded", "passages quoted"], ["questions_refused", "nothing found"], ["questions_left", "asker left"], ["questions_failed", "failed", "bad"]] },
-  { title: "First word", note: "From the call of a chat model", format: seconds, flow: true, lines: [["first_word_p50", "median"], ["first_word_p95", "95th percentile"]] },
-  { title: "Whole answer", note: "Questions and gateway, cached ones too", format: seconds, flow: true, lines: [["whole_p50", "median"], ["whole_p95", "95th percentile"]] },
+  { title: "First word", note: "From the call of a chat model", format: brief, flow: true, lines: [["first_word_p50", "median"], ["first_word_p95", "95th percentile"]] },
+  { title: "Whole answer", note: "Questions and gateway, cached ones too", format: brief, flow: true, lines: [["whole_p50", "median"], ["whole_p95", "95th percentile"]] },
   { title: "Calls and queue", note: "At the model hosts, and waiting for a place there", format: whole, least: 1, lines: [["in_flight", "under way"], ["places", "places", "dashed"], ["waiting_chat", "chat waits"], ["waiting_embedding", "embedding waits"], ["waiting_ingest", "ingest waits"]] },
   { title: "Retries and refusals", note: "A second", stacked: true, format: rate, lines: [["retries", "tried again"], ["breaker_refused", "refused by a breaker"], ["queue_rejected", "no place", "bad"]] },
   { title: "Answer cache", note: "Look-ups a second", stacked: true, format: rate, lines: [["cache_exact", "same question"], ["cache_semantic", "similar question"], ["cache_coalesced", "joined"], ["cache_misses", "missed"]] },
@@ -92,7 +94,7 @@ function drawTiles() {
     const failed = requests > 0 ? total("requests_failed") / requests : 0;
     tiles.push(tile("Requests", rate(requests), failed > 0 ? `${percent(failed)} failed` : "none failed", failed > 0.05 ? "bad" : ""));
     const first = now("first_word_p95");
-    tiles.push(tile("First word", first === null ? "–" : seconds(first), first === null ? "no model was called" : "95th percentile", first > 10 ? "warn" : ""));
+    tiles.push(tile("First word", first === null ? "–" : brief(first), first === null ? "no model was called" : "95th percentile", first > 10 ? "warn" : ""));
     tiles.push(tile("Tokens", rate(total("tokens_written")), "written"));
   }
   const hits = total("cache_exact", "cache_semantic");
