@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -97,6 +99,17 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 			Expirations   uint64  `json:"expirations"`
 			Invalidations uint64  `json:"invalidations"`
 			Cleared       uint64  `json:"cleared"`
+
+			Guards   map[string]uint64 `json:"guard_rejections"`
+			Evidence map[string]uint64 `json:"stale"`
+			Contract struct {
+				Compared  int     `json:"compared"`
+				Different int     `json:"different"`
+				Bound     float64 `json:"upper_bound"`
+				Promise   float64 `json:"max_error"`
+				Tier      string  `json:"semantic_tier"`
+				Least     float64 `json:"effective_threshold"`
+			} `json:"contract"`
 		} `json:"semantic_cache"`
 		Calls struct {
 			Enabled bool    `json:"enabled"`
@@ -119,6 +132,13 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 	fmt.Fprintf(out, "memory\t%.1f of %.1f MB\n", float64(c.Bytes)/1e6, float64(c.MaxBytes)/1e6)
 	fmt.Fprintf(out, "hits\t%d exact, %d semantic (%.1f %% of look-ups)\n", c.Exact, c.Semantic, 100*c.HitRate)
 	fmt.Fprintf(out, "misses\t%d\n", c.Misses)
+	fmt.Fprintf(out, "near, and told apart\t%s\n", counted(c.Guards))
+	fmt.Fprintf(out, "found, and not served\t%s\n", counted(c.Evidence))
+	fmt.Fprintf(out, "similar questions\t%s from %.3f on: %d answers made again, %d differed", c.Contract.Tier, c.Contract.Least, c.Contract.Compared, c.Contract.Different)
+	if c.Contract.Compared > 0 {
+		fmt.Fprintf(out, ", at most %.1f %% do (%.1f %% are promised)", 100*c.Contract.Bound, 100*c.Contract.Promise)
+	}
+	fmt.Fprintln(out)
 	fmt.Fprintf(out, "joined\t%d followed the same question in flight\n", c.Coalesced)
 	fmt.Fprintf(out, "gone\t%d evicted, %d expired, %d with their documents, %d cleared\n", c.Evictions, c.Expirations, c.Invalidations, c.Cleared)
 	fmt.Fprintf(out, "threshold\t%g\n", c.Threshold)
@@ -129,6 +149,24 @@ func cacheStats(cmd *cobra.Command, a *api) error {
 		fmt.Fprintln(out, "model answers\tnot kept (GEN_CACHE_ENABLE)")
 	}
 	return out.Flush()
+}
+
+// counted lists what was counted by reason, the most frequent first.
+func counted(by map[string]uint64) string {
+	var reasons []string
+	for reason, n := range by {
+		if n > 0 {
+			reasons = append(reasons, reason)
+		}
+	}
+	slices.SortFunc(reasons, func(a, b string) int { return cmp.Or(cmp.Compare(by[b], by[a]), cmp.Compare(a, b)) })
+	for i, reason := range reasons {
+		reasons[i] = fmt.Sprintf("%d %s", by[reason], strings.ReplaceAll(reason, "_", " "))
+	}
+	if len(reasons) == 0 {
+		return "none"
+	}
+	return strings.Join(reasons, ", ")
 }
 
 func clearCache(cmd *cobra.Command, a *api, db, entry string) error {

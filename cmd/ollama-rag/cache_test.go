@@ -220,7 +220,7 @@ func TestTheCacheIsWarmedExplainedAndClearedByCommand(t *testing.T) {
 		{[]string{"cache", "explain", "How many failures  open the breaker?"}, 0, []string{"outcome: exact (threshold 0.95)", "1.000", "holds", "threshold"}},
 		{[]string{"cache", "explain", "What is the rent?"}, 0, []string{"outcome: miss", "How long does it stay open?"}},
 		{[]string{"cache", "explain", "--json", "How long does it stay open?"}, 0, []string{`"outcome": "exact"`, `"exact": true`}},
-		{[]string{"cache"}, 0, []string{"2 of 1000", "3 exact, 0 semantic (60.0 % of look-ups)"}},
+		{[]string{"cache"}, 0, []string{"2 of 1000", "3 exact, 0 semantic (60.0 % of look-ups)", "told apart", "none", "open from 0.950 on: 0 answers made again"}},
 		{[]string{"cache", "clear", "--entry", "none"}, 1, nil},
 		{[]string{"cache", "clear"}, 0, []string{"2 answers removed, 0 left"}},
 		{[]string{"cache", "stats", "--json"}, 0, []string{`"cleared": 2`}},
@@ -327,5 +327,11 @@ func TestTheSamePassagesAfterAChangeAskNoModel(t *testing.T) {
 	h.send("POST", "/api/cache/clear", "")
 	if info := h.ask(question, narrow)["cache"].(map[string]any); info["generation"] != nil || stub.Count("/api/chat") != 4 {
 		t.Errorf("after clearing: %v, %d model calls", info, stub.Count("/api/chat"))
+	}
+}
+
+func TestWhatWasCountedIsListedByFrequency(t *testing.T) {
+	if got := counted(map[string]uint64{"names": 2, "numbers": 7, "language": 0, "passage_gone": 2}); got != "7 numbers, 2 names, 2 passage gone" {
+		t.Error(got)
 	}
 }
