@@ -6,12 +6,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/ollama-rag/ollama-rag/internal/rag"
 )
 
 // Flow is what the live page draws of the instruments: sums since the start.
 type Flow struct {
 	Requests  [6]float64 // by the first digit of the status; scrapes, probes and the page's own requests left out
-	Questions map[string]float64
+	Questions map[string]float64 // by outcome; errors without those that are the client's fault
 	Input     float64 // tokens that models read
 	Output    float64 // tokens that models wrote
 	First     Times   // to the first word of chat models
@@ -43,6 +45,10 @@ func (m *Metrics) Flow() Flow {
 	series(m.questions, func(labels map[string]string, v *dto.Metric) {
 		f.Questions[labels["outcome"]] += v.GetCounter().GetValue()
 	})
+	f.Questions[outcomeNames[failed]] = 0 // a question about what is not there is its client's fault
+	for _, kind := range []rag.Kind{rag.BadUpstream, rag.Unavailable, rag.Overloaded, rag.Timeout, rag.Internal} {
+		series(m.errors[kind], func(_ map[string]string, v *dto.Metric) { f.Questions[outcomeNames[failed]] += v.GetCounter().GetValue() })
+	}
 	series(m.firstWord, func(_ map[string]string, v *dto.Metric) { f.First = timesOf(v.GetHistogram()) })
 	series(m.wholeAnswer, func(_ map[string]string, v *dto.Metric) { f.Whole = timesOf(v.GetHistogram()) })
 	series(m.tokens, func(labels map[string]string, v *dto.Metric) {

@@ -666,3 +666,14 @@ func TestNativeHistogramsStandBesideTheClassicOnes(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLivePageDoesNotCallAClientsFaultAFailure(t *testing.T) {
+	m := fresh()
+	for _, err := range []error{rag.Errorf(rag.NotFound, "", "no such base"), rag.Errorf(rag.OutOfBounds, "", "k"), rag.Errorf(rag.Unavailable, "", "gone"), errors.New("boom")} {
+		m.Asked(t.Context(), rag.Request{}, nil, err)
+	}
+	if got := m.Flow().Questions["error"]; got != 2 {
+		t.Errorf("%g failures are drawn", got)
+	}
+	want(t, m, map[string]float64{`queries_total{method="other",outcome="error",provider="ollama"}`: 4})
+}
