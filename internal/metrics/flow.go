@@ -12,12 +12,12 @@ import (
 
 // Flow is what the live page draws of the instruments: sums since the start.
 type Flow struct {
-	Requests  [6]float64 // by the first digit of the status; scrapes, probes and the page's own requests left out
+	Requests  [6]float64         // by the first digit of the status; scrapes, probes and the page's own requests left out
 	Questions map[string]float64 // by outcome; errors without those that are the client's fault
-	Input     float64 // tokens that models read
-	Output    float64 // tokens that models wrote
-	First     Times   // to the first word of chat models
-	Whole     Times   // of questions and the gateway's requests, to the end of the answer
+	Input     float64            // tokens that models read
+	Output    float64            // tokens that models wrote
+	First     Times              // to the first word of chat models
+	Whole     Times              // of questions and the gateway's requests, to the end of the answer
 }
 
 // Times are a histogram: how many took no longer than each bound, in seconds, the last of which is +Inf.
@@ -47,7 +47,9 @@ func (m *Metrics) Flow() Flow {
 	})
 	f.Questions[outcomeNames[failed]] = 0 // a question about what is not there is its client's fault
 	for _, kind := range []rag.Kind{rag.BadUpstream, rag.Unavailable, rag.Overloaded, rag.Timeout, rag.Internal} {
-		series(m.errors[kind], func(_ map[string]string, v *dto.Metric) { f.Questions[outcomeNames[failed]] += v.GetCounter().GetValue() })
+		series(m.errors[kind], func(_ map[string]string, v *dto.Metric) {
+			f.Questions[outcomeNames[failed]] += v.GetCounter().GetValue()
+		})
 	}
 	series(m.firstWord, func(_ map[string]string, v *dto.Metric) { f.First = timesOf(v.GetHistogram()) })
 	series(m.wholeAnswer, func(_ map[string]string, v *dto.Metric) { f.Whole = timesOf(v.GetHistogram()) })
