@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/ollama-rag/ollama-rag/internal/breaker"
 	"github.com/ollama-rag/ollama-rag/internal/ollamatest"
 	"github.com/ollama-rag/ollama-rag/internal/rag"
+	"github.com/ollama-rag/ollama-rag/internal/wire"
 )
 
 func chats(t *testing.T, c *Client, n int, model string) (answered int) {
@@ -364,12 +366,21 @@ func TestHedgeAsksAnotherHostThatHoldsTheModelAndTheLoserSaysNothing(t *testing.
 	cfg.HedgeAfter = 10 * time.Millisecond
 	c := client(t, cfg)
 	a.Fail(-1, ollamatest.Hang())
+	var round atomic.Int64
+	b.SetAnswer(func([]wire.Message) string { // not before the first has been asked: a call that never got there is not broken off
+		_ = a.AwaitCount(t.Context(), "/api/chat", int(round.Load()))
+		return "yes"
+	})
 	for range 5 { // the first is asked first while it is equal
+		round.Add(1)
 		if n := chats(t, c, 1, "m:1"); n != 1 {
 			t.Fatal("not answered")
 		}
 		if _, err := a.AwaitDisconnect(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); c.Stats()[0].InFlight > 0 && time.Now().Before(deadline); {
+			runtime.Gosched() // the loser's end is noted in its own time
 		}
 	}
 	s := c.Stats()
