@@ -31,7 +31,6 @@ type View struct {
 	Changes  []Change            `json:"changes"`
 	Hosts    []Host              `json:"hosts"`
 	Cache    Cache               `json:"cache"`
-	Waiting  int                 `json:"waiting_calls"`
 }
 
 // Number is written short; NaN as null.
